@@ -1,0 +1,153 @@
+"""Days, accounting periods, and when a day closes.
+
+A day is a calendar day in the configured time zone. Interfaces use `datetime.date`; columns and
+stores use its proleptic Gregorian ordinal (`date.toordinal()`), a small integer.
+"""
+
+import calendar as gregorian
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from dpdau.errors import DayOpenError, InvalidValueError
+
+__all__ = ["Calendar", "Period", "PeriodKind", "parse_day", "utc_now"]
+
+_DECEMBER = 12
+_MONTHS_IN_QUARTER = 3
+
+
+class PeriodKind(StrEnum):
+    """How long an accounting period is."""
+
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """An accounting period: the days over which one budget holds.
+
+    Attributes:
+        name: `2025-10`, `2025-Q4` or `2025`.
+        first: its first day.
+        last: its last day, included.
+    """
+
+    name: str
+    first: date
+    last: date
+
+    @classmethod
+    def containing(cls, day: date, kind: PeriodKind) -> "Period":
+        """The period of that kind that a day lies in."""
+        if kind is PeriodKind.YEAR:
+            return cls(f"{day.year:04}", date(day.year, 1, 1), date(day.year, _DECEMBER, 31))
+        if kind is PeriodKind.QUARTER:
+            quarter = (day.month - 1) // _MONTHS_IN_QUARTER
+            last_month = _MONTHS_IN_QUARTER * quarter + _MONTHS_IN_QUARTER
+            name = f"{day.year:04}-Q{quarter + 1}"
+            return cls(name, date(day.year, last_month - 2, 1), _month_end(day.year, last_month))
+        return cls(f"{day:%Y-%m}", day.replace(day=1), _month_end(day.year, day.month))
+
+    @property
+    def days(self) -> int:
+        """T, the number of days in the period."""
+        return (self.last - self.first).days + 1
+
+    def index_of(self, day: date) -> int:
+        """The position of a day in the period, counted from 0."""
+        return (day - self.first).days
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """What time it is, and what follows from it.
+
+    Everything here depends on the clock and the configuration only, never on activity data, so
+    decisions built on it reveal nothing.
+
+    Attributes:
+        timezone: the zone whose midnights separate days.
+        lateness: how long after its end a day stays open for late events.
+        retention_days: days older than this many before today are not accepted.
+        period_kind: the length of an accounting period.
+        clock: gives the current time, zone-aware.
+    """
+
+    timezone: ZoneInfo
+    lateness: timedelta
+    retention_days: int
+    period_kind: PeriodKind
+    clock: Callable[[], datetime]
+
+    def now(self) -> datetime:
+        """The current time, in UTC."""
+        return self.clock().astimezone(UTC)
+
+    def today(self) -> date:
+        """The current day in the configured zone."""
+        return self.clock().astimezone(self.timezone).date()
+
+    def accepted_days(self) -> tuple[date, date]:
+        """The first and last day that an event may carry: retention to tomorrow."""
+        today = self.today()
+        first = max(today.toordinal() - self.retention_days, 1)
+        return date.fromordinal(first), today + timedelta(days=1)
+
+    def closes_at(self, day: date) -> datetime:
+        """When a day closes: the end of the day plus the lateness."""
+        midnight = datetime.combine(day + timedelta(days=1), datetime.min.time(), self.timezone)
+        return midnight.astimezone(UTC) + self.lateness
+
+    def is_closed(self, day: date) -> bool:
+        """Whether a day has closed, so that its value may be released."""
+        return self.closes_at(day) <= self.now()
+
+    def last_closed_day(self) -> date:
+        """The newest day that has closed."""
+        day = self.today()
+        while not self.is_closed(day):
+            day -= timedelta(days=1)
+        return day
+
+    def require_closed(self, day: date) -> None:
+        """Pass if the day has closed.
+
+        Raises:
+            DayOpenError: if it has not.
+        """
+        if not self.is_closed(day):
+            local = self.closes_at(day).astimezone(self.timezone)
+            raise DayOpenError(day, local.isoformat(timespec="minutes"))
+
+    def period_of(self, day: date) -> Period:
+        """The accounting period that a day lies in."""
+        return Period.containing(day, self.period_kind)
+
+
+def parse_day(text: str, parameter: str = "day") -> date:
+    """Read a day written as `YYYY-MM-DD`.
+
+    Raises:
+        InvalidValueError: if the text is anything else.
+    """
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise InvalidValueError(parameter, text, "a calendar day written as YYYY-MM-DD")
+    return day
+
+
+def utc_now() -> datetime:
+    """The system's clock."""
+    return datetime.now(UTC)
+
+
+def _month_end(year: int, month: int) -> date:
+    return date(year, month, gregorian.monthrange(year, month)[1])

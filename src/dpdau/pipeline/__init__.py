@@ -1,0 +1,1 @@
+"""The use cases: ingest, erase, count, publish and account."""
