@@ -1,13 +1,13 @@
 """Records of erased people, without their identities."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 __all__ = ["Erasure"]
 
 
-@dataclass(frozen=True, slots=True)
-class Erasure:
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     """One request to erase, completed.
 
     Attributes:
