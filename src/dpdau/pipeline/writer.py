@@ -1,0 +1,154 @@
+"""Grouped commits: many callers, one writing thread, one fsync for all that waits.
+
+A caller's future completes only after the transaction that holds its events is durable. While
+one group is being synced to disk, the next one gathers, so throughput grows with load and an
+idle service answers after a single commit.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Self
+
+from dpdau.errors import OverloadedError
+from dpdau.model.events import EventColumns
+from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
+
+__all__ = ["GroupCommitter", "GroupReport"]
+
+_DEFAULT_GROUP_EVENTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReport:
+    """What one commit did; for operators only.
+
+    Attributes:
+        outcome: what became of the events; None if the store failed.
+        batches: how many callers shared the commit.
+        seconds: how long applying and committing took.
+    """
+
+    outcome: IngestOutcome | None
+    batches: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    events: PseudonymousEvents
+    committed: Future[None]
+
+
+class GroupCommitter:
+    """Writes what callers submit, in order of arrival, several batches in one transaction."""
+
+    def __init__(
+        self,
+        ingestor: Ingestor,
+        *,
+        max_waiting_events: int,
+        max_group_events: int = _DEFAULT_GROUP_EVENTS,
+        report: Callable[[GroupReport], None] = lambda _: None,
+    ) -> None:
+        """Start the writing thread.
+
+        Args:
+            ingestor: applies a group.
+            max_waiting_events: beyond this many events in the queue, batches are refused.
+            max_group_events: a commit takes batches until it holds at least this many events.
+            report: is told of every commit, on the writing thread.
+        """
+        self._ingestor = ingestor
+        self._max_waiting_events = max_waiting_events
+        self._max_group_events = max_group_events
+        self._report = report
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting_events = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="dpdau-writer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def waiting_events(self) -> int:
+        """How many events have been submitted and not yet committed."""
+        return self._waiting_events
+
+    def submit(self, events: EventColumns) -> Future[None]:
+        """Queue a batch.
+
+        Returns:
+            A future that completes once the batch is durable, or fails with a `StoreError` if
+            nothing of it was stored.
+
+        Raises:
+            OverloadedError: if too many events wait already; nothing was queued.
+        """
+        batch = _Batch(self._ingestor.pseudonymize(events), Future())
+        # Marked as running, so that a caller who goes away cannot cancel what will be written.
+        batch.committed.set_running_or_notify_cancel()
+        with self._lock:
+            full = self._waiting_events + len(events) > self._max_waiting_events
+            if self._closed or (full and self._waiting_events):
+                raise OverloadedError(self._waiting_events)
+            self._waiting_events += len(events)
+            self._queue.put(batch)
+        return batch.committed
+
+    def close(self) -> None:
+        """Write what waits, then stop; what is submitted later is refused."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (group := self._gather()) is not None:
+            self._commit(group)
+
+    def _gather(self) -> list[_Batch] | None:
+        """The next group: everything that waits, up to the group's size; None at the end."""
+        batch = self._queue.get()
+        if batch is None:
+            return None
+        group, size = [batch], len(batch.events)
+        while size < self._max_group_events:
+            try:
+                batch = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if batch is None:
+                self._queue.put(None)
+                break
+            group.append(batch)
+            size += len(batch.events)
+        return group
+
+    def _commit(self, group: list[_Batch]) -> None:
+        started = time.perf_counter()
+        events = PseudonymousEvents.concatenate([batch.events for batch in group])
+        outcome: IngestOutcome | None = None
+        failure: BaseException | None = None
+        try:
+            outcome = self._ingestor.apply(events)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear it
+            failure = error
+        with self._lock:
+            self._waiting_events -= len(events)
+        self._report(GroupReport(outcome, len(group), time.perf_counter() - started))
+        for batch in group:
+            if failure is None:
+                batch.committed.set_result(None)
+            else:
+                batch.committed.set_exception(failure)
