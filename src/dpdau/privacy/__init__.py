@@ -1,0 +1,1 @@
+"""Mechanisms, their calibration and composition, and the design of continual releases."""
