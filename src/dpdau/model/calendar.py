@@ -5,6 +5,7 @@ stores use its proleptic Gregorian ordinal (`date.toordinal()`), a small integer
 """
 
 import calendar as gregorian
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ __all__ = ["Calendar", "Period", "PeriodKind", "parse_day", "utc_now"]
 
 _DECEMBER = 12
 _MONTHS_IN_QUARTER = 3
+_PERIOD_NAME = re.compile(r"(?P<year>\d{4})(-(?P<month>0[1-9]|1[0-2])|-Q(?P<quarter>[1-4]))?")
 
 
 class PeriodKind(StrEnum):
@@ -52,6 +54,24 @@ class Period:
             name = f"{day.year:04}-Q{quarter + 1}"
             return cls(name, date(day.year, last_month - 2, 1), _month_end(day.year, last_month))
         return cls(f"{day:%Y-%m}", day.replace(day=1), _month_end(day.year, day.month))
+
+    @classmethod
+    def named(cls, name: str) -> "Period":
+        """The period with that name.
+
+        Raises:
+            InvalidValueError: if the name is none.
+        """
+        match = _PERIOD_NAME.fullmatch(name)
+        if match is None or match["year"] == "0000":
+            raise InvalidValueError("period", name, "2025-10, 2025-Q4 or 2025")
+        year = int(match["year"])
+        if match["quarter"]:
+            month = _MONTHS_IN_QUARTER * int(match["quarter"])
+            return cls.containing(date(year, month, 1), PeriodKind.QUARTER)
+        if match["month"]:
+            return cls.containing(date(year, int(match["month"]), 1), PeriodKind.MONTH)
+        return cls.containing(date(year, 1, 1), PeriodKind.YEAR)
 
     @property
     def days(self) -> int:

@@ -1,0 +1,160 @@
+"""The product as one object: every question and command, answered with views.
+
+The service and the command line are two ways to reach it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Self
+
+from dpdau.formats import EventRules
+from dpdau.model.calendar import Calendar, Period
+from dpdau.model.ledger import LedgerRow, verify_chain
+from dpdau.model.releases import Metric, Release
+from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.erase import Eraser
+from dpdau.pipeline.ingest import Ingestor
+from dpdau.pipeline.ports import Store
+from dpdau.pipeline.publish import Publisher
+from dpdau.pipeline.upkeep import Upkeep
+from dpdau.privacy.strategy import Plan
+from dpdau.views import (
+    BudgetTotalsView,
+    BudgetView,
+    ErasureView,
+    GuaranteeView,
+    ReleaseView,
+    SeriesView,
+    ValueView,
+)
+
+__all__ = ["Application"]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The wired pipeline; close it, or use it as a context manager.
+
+    Attributes:
+        store: where everything is kept.
+        calendar: what time it is.
+        ingestor: applies events.
+        eraser: erases people.
+        publisher: releases values.
+        budget: accounts for them.
+        upkeep: what happens by itself.
+        erase_by_default: whether a "-" without a scope erases the whole person.
+    """
+
+    store: Store
+    calendar: Calendar
+    ingestor: Ingestor
+    eraser: Eraser
+    publisher: Publisher
+    budget: Budget
+    upkeep: Upkeep
+    erase_by_default: bool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the store's files."""
+        self.store.close()
+
+    def event_rules(self, max_events: int | None = None) -> EventRules:
+        """What an event may be at this moment.
+
+        Args:
+            max_events: the most events that one batch may hold; None for no limit.
+        """
+        first_day, last_day = self.calendar.accepted_days()
+        return EventRules(
+            timezone=self.calendar.timezone,
+            first_day=first_day,
+            last_day=last_day,
+            erase_by_default=self.erase_by_default,
+            max_events=max_events,
+        )
+
+    def release(self, metric: Metric, day: date, window_days: int | None = None) -> ReleaseView:
+        """The value of a closed day, released now if it was not before; see `Publisher`."""
+        return self._priced(self.publisher.release(metric, day, window_days))
+
+    def revise(self, metric: Metric, day: date, window_days: int | None = None) -> ReleaseView:
+        """A corrected value of a released day, at the price of one release."""
+        return self._priced(self.publisher.revise(metric, day, window_days))
+
+    def series(
+        self, metric: Metric, start: date, end: date, window_days: int | None = None
+    ) -> SeriesView:
+        """The values of a range of days, with the budgets of its periods."""
+        answer = self.publisher.series(metric, start, end, window_days)
+        periods = sorted({release.period for release in answer.releases})
+        delta = self.budget.rules.delta
+        with self.store.read() as reader:
+            budgets = [
+                BudgetView.of(self.budget.statement(reader, metric, Period.named(name)), delta)
+                for name in periods
+            ]
+        values = [ValueView.of(release, self._guarantee(release)) for release in answer.releases]
+        return SeriesView.of(answer, start, end, values, budgets)
+
+    def publish(self, end: date | None = None, start: date | None = None) -> Iterator[Release]:
+        """Publish what is due up to a day, by default the newest closed one."""
+        return self.publisher.publish_through(end or self.calendar.last_closed_day(), start)
+
+    def budget_of(self, metric: Metric, day: date | None = None) -> BudgetView:
+        """What a metric has cost in the period of a day, by default today's."""
+        period = self.calendar.period_of(day or self.calendar.today())
+        with self.store.read() as reader:
+            return BudgetView.of(
+                self.budget.statement(reader, metric, period), self.budget.rules.delta
+            )
+
+    def budget_totals(self) -> BudgetTotalsView:
+        """What everything published has cost."""
+        with self.store.read() as reader:
+            return BudgetTotalsView.of(self.budget.totals(reader), self.budget.rules.delta)
+
+    def plan(self, metric: Metric, period: str) -> Plan:
+        """The plan of a period's series."""
+        return self.publisher.plan(metric, Period.named(period).first)
+
+    def erase(self, user_ids: Sequence[str]) -> ErasureView:
+        """Erase people from everything that is kept."""
+        return ErasureView.of(self.eraser.erase(user_ids))
+
+    def erasure(self, erasure_id: str) -> ErasureView:
+        """The state of an erasure."""
+        return ErasureView.of(self.eraser.find(erasure_id))
+
+    def ledger(self, metric: Metric | None = None, period: str | None = None) -> list[LedgerRow]:
+        """The ledger's rows, oldest first."""
+        with self.store.read() as reader:
+            return reader.ledger(metric=metric, period=period)
+
+    def verify_ledger(self) -> int:
+        """Check the ledger's chain of hashes; returns how many rows it has.
+
+        Raises:
+            LedgerDamagedError: naming the first row that does not fit.
+        """
+        rows = self.ledger()
+        verify_chain(rows)
+        return len(rows)
+
+    def _priced(self, release: Release) -> ReleaseView:
+        with self.store.read() as reader:
+            statement = self.budget.statement(reader, release.metric, Period.named(release.period))
+        return ReleaseView.priced(release, self._guarantee(release), statement)
+
+    def _guarantee(self, release: Release) -> GuaranteeView:
+        rules = self.budget.rules
+        return GuaranteeView(
+            period=release.period, epsilon=rules.caps[release.metric], delta=rules.delta
+        )

@@ -1,0 +1,153 @@
+"""From settings to the wired product: the one place where parts are chosen and joined."""
+
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from dpdau.application import Application
+from dpdau.config import Settings
+from dpdau.errors import StoreReadOnlyError, WrongSecretError
+from dpdau.hashing import Pseudonymizer
+from dpdau.model.calendar import Calendar, utc_now
+from dpdau.model.releases import Metric
+from dpdau.pipeline.budget import Budget, BudgetRules
+from dpdau.pipeline.erase import Eraser
+from dpdau.pipeline.ingest import Ingestor
+from dpdau.pipeline.ports import Store
+from dpdau.pipeline.publish import CREATED_ON, Publisher
+from dpdau.pipeline.rules import MetricRules
+from dpdau.pipeline.upkeep import Upkeep
+from dpdau.store import SqliteStore
+
+__all__ = ["build"]
+
+_DATABASE_FILE = "dpdau.sqlite3"
+_SECRET_FILE = "secret"  # noqa: S105 - the name of a file
+_SECRET_BYTES = 32
+_KEY_CHECK = "key_check_value"
+
+
+def build(
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Application:
+    """Open the store and join the parts.
+
+    Args:
+        settings: the configuration.
+        store: used in place of the SQLite file in `DATA_DIR`.
+        clock: gives the time.
+
+    Raises:
+        StoreError: if the store cannot be opened, or was made with another secret.
+    """
+    secret = _secret(settings)
+    if store is None:
+        store = SqliteStore(
+            settings.data_dir / _DATABASE_FILE,
+            busy_timeout_seconds=settings.store_busy_seconds,
+        )
+    calendar = Calendar(
+        timezone=ZoneInfo(settings.timezone),
+        lateness=timedelta(hours=settings.lateness_hours),
+        retention_days=settings.retention_days,
+        period_kind=settings.budget_period,
+        clock=clock,
+    )
+    pseudonymizer = Pseudonymizer(secret)
+    try:
+        _claim(store, pseudonymizer, calendar)
+    except BaseException:
+        store.close()
+        raise
+    budget = Budget(
+        BudgetRules(
+            caps={Metric.DAU: settings.dau_budget_total, Metric.MAU: settings.mau_budget_total},
+            delta=settings.delta,
+            advanced_delta=settings.advanced_delta,
+            rdp_orders=settings.rdp_orders,
+        )
+    )
+    eraser = Eraser(store, pseudonymizer, calendar)
+    publisher = Publisher(
+        store, calendar, budget, {metric: _rules(settings, metric) for metric in Metric}
+    )
+    return Application(
+        store=store,
+        calendar=calendar,
+        ingestor=Ingestor(store, pseudonymizer, calendar),
+        eraser=eraser,
+        publisher=publisher,
+        budget=budget,
+        upkeep=Upkeep(store, calendar, eraser, publisher),
+        erase_by_default=settings.delete_scope == "user",
+    )
+
+
+def _rules(settings: Settings, metric: Metric) -> MetricRules:
+    is_dau = metric is Metric.DAU
+    total = settings.dau_budget_total if is_dau else settings.mau_budget_total
+    return MetricRules(
+        metric=metric,
+        window_days=1 if is_dau else settings.mau_window_days,
+        mechanism=settings.mechanism_dau if is_dau else settings.mechanism_mau,
+        epsilon=settings.epsilon_dau if is_dau else settings.epsilon_mau,
+        delta=settings.delta,
+        series_epsilon=total * settings.series_share,
+        presence_runs=settings.presence_runs(metric),
+        sketch=settings.sketch_impl,
+    )
+
+
+def _secret(settings: Settings) -> str:
+    """The secret from the settings, or the one in the data directory, made at the first start."""
+    directory = settings.data_dir
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if settings.hash_salt_secret is not None:
+            return settings.hash_salt_secret.get_secret_value()
+        path = directory / _SECRET_FILE
+        if not path.exists():
+            if (directory / _DATABASE_FILE).exists():
+                raise WrongSecretError
+            _create_secret(path)
+        return path.read_text().strip()
+    except OSError:
+        raise StoreReadOnlyError(directory) from None
+
+
+def _create_secret(path: Path) -> None:
+    """Write a new secret; the file appears whole or not at all, also if two processes start."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(_SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    directory = os.open(path.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def _claim(store: Store, pseudonymizer: Pseudonymizer, calendar: Calendar) -> None:
+    """Bind a new store to its secret and day of creation, or check the secret of an old one."""
+    with store.read() as reader:
+        known = reader.meta(_KEY_CHECK)
+    if known is None:
+        with store.write() as transaction:
+            known = transaction.meta(_KEY_CHECK)
+            if known is None:
+                known = pseudonymizer.key_check_value
+                transaction.put_meta(_KEY_CHECK, known)
+                transaction.put_meta(CREATED_ON, calendar.today().isoformat())
+    if not secrets.compare_digest(known, pseudonymizer.key_check_value):
+        raise WrongSecretError

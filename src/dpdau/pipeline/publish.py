@@ -1,0 +1,253 @@
+"""Publishing: which releases exist, which may be made, and in what order.
+
+Whether a value is released follows from the question, the calendar and the ledger alone.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from dpdau.errors import (
+    DayOutOfRangeError,
+    InvalidValueError,
+    ReleaseNotFoundError,
+)
+from dpdau.model.calendar import Calendar, Period
+from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey
+from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.ledger import latest_release
+from dpdau.pipeline.ondemand import OnDemandReleaser
+from dpdau.pipeline.ports import Store
+from dpdau.pipeline.rules import MetricRules
+from dpdau.pipeline.series import SeriesPublisher
+from dpdau.privacy.strategy import Plan
+
+__all__ = ["CREATED_ON", "Publisher", "SeriesAnswer"]
+
+CREATED_ON = "created_on"
+_MAX_SERIES_DAYS = 1_100
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesAnswer:
+    """The values of a range of days.
+
+    Attributes:
+        metric: what was asked for.
+        window_days: the trailing days counted.
+        releases: the values that exist, in day order.
+        unpublished: the days of the range that have none.
+    """
+
+    metric: Metric
+    window_days: int
+    releases: list[Release]
+    unpublished: list[date]
+
+
+class Publisher:
+    """Answers questions about days, publishing what has to be published first."""
+
+    def __init__(
+        self,
+        store: Store,
+        calendar: Calendar,
+        budget: Budget,
+        rules: Mapping[Metric, MetricRules],
+    ) -> None:
+        self._store = store
+        self._calendar = calendar
+        self._rules = rules
+        self._on_demand = OnDemandReleaser(store, calendar, budget)
+        self._series = SeriesPublisher(store, calendar, budget)
+
+    def release(self, metric: Metric, day: date, window_days: int | None = None) -> Release:
+        """The value of a closed day: the newest recorded one, or a new one.
+
+        Args:
+            metric: what is counted.
+            day: the last day of the window.
+            window_days: the trailing days counted; by default those of the metric's series.
+
+        Raises:
+            InvalidValueError: if the window is none that can be counted.
+            DayOpenError: if the day has not closed.
+            DayOutOfRangeError: if its data may already have been dropped.
+            BudgetExhaustedError: if the budget has no room; nothing is spent.
+        """
+        rules = self._rules[metric]
+        window_days = self._window(rules, window_days)
+        with self._store.read() as reader:
+            recorded = latest_release(reader, ReleaseKey(metric, window_days, day))
+        if recorded is not None:
+            return recorded
+        self._calendar.require_closed(day)
+        if self._in_series(rules, window_days):
+            self._require_retained(self._calendar.period_of(day).first, window_days)
+            deque(self._series.publish(rules, day), maxlen=0)
+            with self._store.read() as reader:
+                published = latest_release(reader, ReleaseKey(metric, window_days, day))
+            if published is None:
+                raise ReleaseNotFoundError(ReleaseKey(metric, window_days, day).release_id)
+            return published
+        self._require_retained(day, window_days)
+        return self._on_demand.release(rules, day, window_days)
+
+    def revise(self, metric: Metric, day: date, window_days: int | None = None) -> Release:
+        """Measure a released day again on what is known now, at the price of one release.
+
+        Raises:
+            ReleaseNotFoundError: if the day was never released.
+            BudgetExhaustedError: if the budget has no room; nothing is spent.
+        """
+        rules = self._rules[metric]
+        window_days = self._window(rules, window_days)
+        key = ReleaseKey(metric, window_days, day)
+        with self._store.read() as reader:
+            if latest_release(reader, key) is None:
+                raise ReleaseNotFoundError(key.release_id)
+        self._require_retained(day, window_days)
+        return self._on_demand.revise(rules, day, window_days)
+
+    def series(
+        self, metric: Metric, start: date, end: date, window_days: int | None = None
+    ) -> SeriesAnswer:
+        """The values of a range of days, publishing closed days of a continual series.
+
+        Under per-release mechanisms nothing new is released, so that a look at a range does
+        not drain the budget: ask for each day.
+
+        Raises:
+            InvalidValueError: if the range is empty, too long, or the window cannot be counted.
+        """
+        rules = self._rules[metric]
+        window_days = self._window(rules, window_days)
+        if not start <= end <= start + timedelta(days=_MAX_SERIES_DAYS):
+            expected = f"a day from {start} on, at most {_MAX_SERIES_DAYS:,} days later"
+            raise InvalidValueError("end", end.isoformat(), expected)
+        if self._in_series(rules, window_days):
+            deque(self._publish_range(rules, start, end), maxlen=0)
+        days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
+        with self._store.read() as reader:
+            found = {
+                day: latest_release(reader, ReleaseKey(metric, window_days, day)) for day in days
+            }
+        return SeriesAnswer(
+            metric=metric,
+            window_days=window_days,
+            releases=[release for release in found.values() if release is not None],
+            unpublished=[day for day, release in found.items() if release is None],
+        )
+
+    def publish_through(self, end: date, start: date | None = None) -> Iterator[Release]:
+        """Publish every closed day that is due, oldest first, metric by metric.
+
+        Args:
+            end: the newest day to publish; days that are still open are left for later.
+            start: the oldest day to publish; by default what is due: periods that have begun
+                to be published, and all since the store was made.
+
+        Yields:
+            Each new release, already durable. Metrics that are released per release are
+            published only if `start` is given, since each day costs budget.
+
+        Raises:
+            BudgetExhaustedError: if a budget has no room; what was yielded before stands.
+        """
+        end = min(end, self._calendar.last_closed_day())
+        for rules in self._rules.values():
+            if rules.mechanism is not Mechanism.CONTINUAL:
+                yield from () if start is None else self._publish_days(rules, start, end)
+            elif start is None:
+                yield from self._publish_due(rules, end)
+            else:
+                yield from self._publish_range(rules, start, end)
+
+    def due_days(self) -> int:
+        """How many closed days of continual series have not been published yet."""
+        end = self._calendar.last_closed_day()
+        return sum(
+            max(period.index_of(min(end, period.last)) + 1 - published, 0)
+            for rules in self._rules.values()
+            if rules.mechanism is Mechanism.CONTINUAL
+            for period, published in self._due_periods(rules, end).items()
+        )
+
+    def plan(self, metric: Metric, day: date) -> Plan:
+        """The plan of the period that a day lies in: recorded, or as it would be recorded."""
+        rules = self._rules[metric]
+        return self._series.plan_for(rules, self._calendar.period_of(day))
+
+    def _publish_due(self, rules: MetricRules, end: date) -> Iterator[Release]:
+        for period in self._due_periods(rules, end):
+            yield from self._series.publish(rules, min(end, period.last))
+
+    def _publish_range(self, rules: MetricRules, start: date, end: date) -> Iterator[Release]:
+        for period in self._periods(start, min(end, self._calendar.last_closed_day())):
+            if self._is_retained(period.first, rules.window_days):
+                yield from self._series.publish(rules, min(end, period.last))
+
+    def _publish_days(self, rules: MetricRules, start: date, end: date) -> Iterator[Release]:
+        for offset in range((min(end, self._calendar.last_closed_day()) - start).days + 1):
+            key = ReleaseKey(rules.metric, rules.window_days, start + timedelta(days=offset))
+            with self._store.read() as reader:
+                known = latest_release(reader, key) is not None
+            if not known and self._is_retained(key.day, rules.window_days):
+                yield self._on_demand.release(rules, key.day, rules.window_days)
+
+    def _due_periods(self, rules: MetricRules, end: date) -> dict[Period, int]:
+        """Periods with rows still to publish, oldest first, and how many rows each has.
+
+        These are the opened ones that are incomplete and, from the one in which the store was
+        made, those not opened yet.
+        """
+        due: dict[Period, int] = {}
+        with self._store.read() as reader:
+            running = {
+                key.period
+                for key in reader.series_keys()
+                if key.metric is rules.metric and key.window_days == rules.window_days
+            }
+            created_on = reader.meta(CREATED_ON)
+            since_creation = (
+                [] if created_on is None else self._periods(date.fromisoformat(created_on), end)
+            )
+            candidates = {Period.named(name) for name in running} | set(since_creation)
+            for period in sorted(candidates, key=lambda period: period.first):
+                published = self._series.published_rows(reader, rules, period)
+                if published < period.days and self._is_retained(period.first, rules.window_days):
+                    due[period] = published
+        return due
+
+    def _periods(self, start: date, end: date) -> list[Period]:
+        periods = []
+        while start <= end:
+            period = self._calendar.period_of(start)
+            periods.append(period)
+            start = period.last + timedelta(days=1)
+        return periods
+
+    def _in_series(self, rules: MetricRules, window_days: int) -> bool:
+        return rules.mechanism is Mechanism.CONTINUAL and window_days == rules.window_days
+
+    def _window(self, rules: MetricRules, window_days: int | None) -> int:
+        if window_days is None:
+            return rules.window_days
+        longest = 1 if rules.metric is Metric.DAU else self._calendar.retention_days
+        if not 1 <= window_days <= longest:
+            raise InvalidValueError("window", window_days, f"a number of days from 1 to {longest}")
+        return window_days
+
+    def _is_retained(self, first_day: date, window_days: int) -> bool:
+        first_accepted, _ = self._calendar.accepted_days()
+        return first_day.toordinal() - window_days + 1 >= first_accepted.toordinal()
+
+    def _require_retained(self, first_day: date, window_days: int) -> None:
+        if not self._is_retained(first_day, window_days):
+            first_accepted, _ = self._calendar.accepted_days()
+            raise DayOutOfRangeError(
+                first_day,
+                f"its window of {window_days} days begins before {first_accepted}, and older "
+                "activity is no longer kept (RETENTION_DAYS)",
+            )

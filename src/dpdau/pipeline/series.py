@@ -1,0 +1,210 @@
+"""Continual series: one row of the period's strategy for every day that closes.
+
+Formal guarantees:
+    Unit: one user's whole stream in the period. Neighbours: add or remove it. The rows of one
+    period are the matrix mechanism of `privacy.continual`, whose charge is taken whole when the
+    period's plan is recorded, before its first row is measured. The plan depends on the
+    configuration and the length of the period only. Each row is measured exactly once: it is
+    appended to the ledger in the transaction that measures it, under a name that the ledger
+    holds at most once. A crash before the commit leaves no row and reveals nothing; the next
+    attempt draws fresh noise.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from pyroaring import BitMap
+
+from dpdau.errors import StoreError
+from dpdau.model.calendar import Calendar, Period
+from dpdau.model.ledger import LedgerKind, LedgerRow
+from dpdau.model.releases import Mechanism, Release, ReleaseKey, SeriesKey
+from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.count import present_users, sketch_of
+from dpdau.pipeline.ledger import append_release, append_row, release_of
+from dpdau.pipeline.ports import Reader, SeriesState, Store, Transaction
+from dpdau.pipeline.rules import MetricRules
+from dpdau.privacy.charges import GaussianCharge
+from dpdau.privacy.continual import Estimate, estimate_row, measure_row
+from dpdau.privacy.flippancy import LimiterState
+from dpdau.privacy.strategy import Plan, Presence, make_plan
+
+__all__ = ["SeriesPublisher"]
+
+
+class SeriesPublisher:
+    """Publishes the rows of continual series, in order, each exactly once."""
+
+    def __init__(self, store: Store, calendar: Calendar, budget: Budget) -> None:
+        self._store = store
+        self._calendar = calendar
+        self._budget = budget
+
+    def publish(self, rules: MetricRules, through: date) -> Iterator[Release]:
+        """Publish the missing rows of one period up to a closed day, oldest first.
+
+        Each row is durable when it is yielded.
+
+        Raises:
+            BudgetExhaustedError: if the period has no plan yet and its budget has no room for
+                one.
+        """
+        period = self._calendar.period_of(through)
+        last_row = period.index_of(through)
+        with self._store.read() as reader:
+            if self.published_rows(reader, rules, period) > last_row:
+                return
+        # Designed outside of the transaction: it may take seconds, and depends on no data.
+        plan = self.plan_for(rules, period)
+        while True:
+            with self._store.write() as transaction:
+                row = self.published_rows(transaction, rules, period)
+                if row > last_row:
+                    return
+                release = self._publish_row(transaction, rules, period, plan, row)
+            yield release
+
+    def published_rows(self, reader: Reader, rules: MetricRules, period: Period) -> int:
+        """How many rows of a period's series have been measured."""
+        series = _series_key(rules, period)
+        if reader.ledger_row(LedgerKind.SERIES, series.series_id) is None:
+            return 0
+        state = reader.series_state(series)
+        return period.days if state is None else len(state.totals)
+
+    def plan_for(self, rules: MetricRules, period: Period) -> Plan:
+        """The period's recorded plan, or the one that would be recorded now."""
+        with self._store.read() as reader:
+            recorded = recorded_plan(reader, _series_key(rules, period))
+        if recorded is not None:
+            return recorded
+        presence = Presence.of(period.days, rules.presence_runs)
+        return make_plan(period.days, presence, rules.series_epsilon, rules.delta)
+
+    def _publish_row(
+        self,
+        transaction: Transaction,
+        rules: MetricRules,
+        period: Period,
+        plan: Plan,
+        row: int,
+    ) -> Release:
+        """Measure one row and record it, all in the open transaction."""
+        series = _series_key(rules, period)
+        plan = self._open(transaction, series, period, plan)
+        measurements = _measurements(transaction, series, plan)
+        state = transaction.series_state(series) or SeriesState((), None)
+        if len(measurements) != row:
+            raise StoreError(
+                f"The private state of series {series.series_id} has {row} rows and the ledger "
+                f"{len(measurements)}. The store was changed by hand or mixes two backups: "
+                "restore one whole backup."
+            )
+        day = period.first + timedelta(days=row)
+        key = ReleaseKey(rules.metric, rules.window_days, day)
+
+        counted, limiter = _limited(plan, state, present_users(transaction, day, key.window_days))
+        totals = (*state.totals, sketch_of(rules.sketch, counted).estimate())
+        measurement = measure_row(plan, totals)
+        release = self._release(rules, period, plan, key, [*measurements, measurement])
+        append_release(transaction, release)
+        if row + 1 == period.days:
+            transaction.drop_series_state(series)
+        else:
+            transaction.put_series_state(series, SeriesState(totals, limiter))
+        return release
+
+    def _open(
+        self, transaction: Transaction, series: SeriesKey, period: Period, plan: Plan
+    ) -> Plan:
+        """The series' recorded plan; records and charges this one if there is none."""
+        recorded = recorded_plan(transaction, series)
+        if recorded is not None:
+            return recorded
+        charge = GaussianCharge(
+            sigma=plan.sigma, sensitivity_squared=plan.sensitivity_squared, dimension=plan.days
+        )
+        self._budget.require(transaction, series.metric, period, charge)
+        append_row(
+            transaction,
+            kind=LedgerKind.SERIES,
+            metric=series.metric,
+            period=series.period,
+            subject=series.series_id,
+            recorded_at=self._calendar.now(),
+            charge=charge.to_dict(),
+            body=plan.to_dict(),
+        )
+        return plan
+
+    def _release(
+        self,
+        rules: MetricRules,
+        period: Period,
+        plan: Plan,
+        key: ReleaseKey,
+        measurements: list[int],
+    ) -> Release:
+        estimate: Estimate = estimate_row(plan, measurements)
+        return Release(
+            release_id=key.release_id,
+            metric=key.metric,
+            window_days=key.window_days,
+            day=key.day,
+            revision=0,
+            period=period.name,
+            estimate=max(round(estimate.value), 0),
+            estimate_raw=estimate.value,
+            std_error=estimate.std_error,
+            lower_95=max(estimate.value - estimate.half_width, 0.0),
+            upper_95=max(estimate.value + estimate.half_width, 0.0),
+            band_lower_95=max(estimate.value - estimate.band_half_width, 0.0),
+            band_upper_95=max(estimate.value + estimate.band_half_width, 0.0),
+            epsilon=plan.epsilon,
+            delta=plan.delta,
+            mechanism=Mechanism.CONTINUAL,
+            sketch=rules.sketch,
+            sensitivity=1,
+            charge=None,
+            measurement=measurements[-1],
+            plan_id=plan.plan_id,
+            released_at=self._calendar.now(),
+        )
+
+
+def recorded_plan(reader: Reader, series: SeriesKey) -> Plan | None:
+    """The plan that a series was opened with, or None if it was not opened."""
+    row = reader.ledger_row(LedgerKind.SERIES, series.series_id)
+    return None if row is None else _plan_of(row)
+
+
+def _plan_of(row: LedgerRow) -> Plan:
+    return Plan.from_dict(row.body)
+
+
+def _series_key(rules: MetricRules, period: Period) -> SeriesKey:
+    return SeriesKey(rules.metric, rules.window_days, period.name)
+
+
+def _measurements(reader: Reader, series: SeriesKey, plan: Plan) -> list[int]:
+    """The rows measured so far, in day order."""
+    rows = reader.ledger(metric=series.metric, period=series.period, kind=LedgerKind.RELEASE)
+    releases = [release_of(row) for row in rows]
+    return [
+        release.measurement
+        for release in sorted(releases, key=lambda release: release.day)
+        if release.plan_id == plan.plan_id and release.window_days == series.window_days
+    ]
+
+
+def _limited(plan: Plan, state: SeriesState, present: BitMap) -> tuple[BitMap, bytes | None]:
+    """Who is counted, and the limiter's next state."""
+    if plan.presence.runs is None:
+        return present, None
+    limiter = (
+        LimiterState.empty(plan.presence.runs)
+        if state.limiter is None
+        else LimiterState.from_bytes(state.limiter)
+    )
+    advance = limiter.advance(present)
+    return advance.counted, advance.state.to_bytes()

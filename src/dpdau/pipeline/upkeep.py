@@ -1,0 +1,67 @@
+"""What has to happen by itself as time passes."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from dpdau.errors import BudgetExhaustedError
+from dpdau.model.calendar import Calendar, Period
+from dpdau.pipeline.erase import Eraser
+from dpdau.pipeline.ports import Store
+from dpdau.pipeline.publish import Publisher
+
+__all__ = ["Upkeep", "UpkeepReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpkeepReport:
+    """What one round did; for operators only.
+
+    Attributes:
+        published: ids of the releases made.
+        refused: why publishing stopped early, or None.
+        due_days: closed days of continual series that still wait.
+        waiting_erasures: erasures whose pages still have to be purged.
+    """
+
+    published: list[str]
+    refused: str | None
+    due_days: int
+    waiting_erasures: int
+
+
+class Upkeep:
+    """Completes erasures, drops what is past its retention, and publishes days that closed."""
+
+    def __init__(
+        self, store: Store, calendar: Calendar, eraser: Eraser, publisher: Publisher
+    ) -> None:
+        self._store = store
+        self._calendar = calendar
+        self._eraser = eraser
+        self._publisher = publisher
+        self._dropped_before: date | None = None
+
+    def run(self) -> UpkeepReport:
+        """Do everything that is due once."""
+        waiting = self._eraser.finish()
+        self._drop_old()
+        published: list[str] = []
+        refused: str | None = None
+        try:
+            for release in self._publisher.publish_through(self._calendar.last_closed_day()):
+                published.append(release.release_id)  # noqa: PERF401 - what came before an error counts
+        except BudgetExhaustedError as error:
+            refused = error.message
+        return UpkeepReport(published, refused, self._publisher.due_days(), waiting)
+
+    def _drop_old(self) -> None:
+        """Once a day, drop activity, tombstones and private totals past the retention."""
+        first_kept, _ = self._calendar.accepted_days()
+        if self._dropped_before == first_kept:
+            return
+        with self._store.write() as transaction:
+            transaction.drop_before(first_kept.toordinal())
+            for key in transaction.series_keys():
+                if Period.named(key.period).last < first_kept:
+                    transaction.drop_series_state(key)
+        self._dropped_before = first_kept
