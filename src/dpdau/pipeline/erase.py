@@ -6,7 +6,8 @@ named gets the same treatment and the same answer whether they were known or not
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 
 import msgspec
 import numpy as np
@@ -44,8 +45,9 @@ class Eraser:
         _check(user_ids)
         pseudonyms = np.unique(self._pseudonymizer.pseudonyms(user_ids))
         with self._store.write() as transaction:
-            today = np.full(len(pseudonyms), self._calendar.today().toordinal(), dtype=np.int32)
-            touched = erase_pseudonyms(transaction, pseudonyms, today)
+            today = self._calendar.today()
+            erased_on = np.full(len(pseudonyms), today.toordinal(), dtype=np.int32)
+            touched = erase_pseudonyms(transaction, pseudonyms, erased_on, today)
             erasure = record_erasure(transaction, self._calendar.now(), len(pseudonyms), touched)
         self.finish()
         return self.find(erasure.erasure_id)
@@ -84,7 +86,10 @@ class Eraser:
 
 
 def erase_pseudonyms(
-    transaction: Transaction, pseudonyms: NDArray[np.uint64], erased_on: NDArray[np.int32]
+    transaction: Transaction,
+    pseudonyms: NDArray[np.uint64],
+    erased_on: NDArray[np.int32],
+    recorded_on: date,
 ) -> int:
     """Take people out of every day, forget their mapping, and leave tombstones.
 
@@ -94,7 +99,8 @@ def erase_pseudonyms(
     Args:
         transaction: the open transaction.
         pseudonyms: n distinct pseudonyms, known or not.
-        erased_on: n ordinals of the erasures' days.
+        erased_on: n ordinals of the erasures' days; earlier events are refused from now on.
+        recorded_on: today.
 
     Returns:
         How many (day, person) memberships were removed.
@@ -110,7 +116,10 @@ def erase_pseudonyms(
     earlier = transaction.tombstones(pseudonyms)
     transaction.put_tombstones(
         [
-            _tombstone(pseudonym, day, index, earlier.get(pseudonym))
+            _tombstone(
+                Tombstone(pseudonym, day, recorded_on.toordinal(), index if index >= 0 else None),
+                earlier.get(pseudonym),
+            )
             for pseudonym, day, index in zip(
                 pseudonyms.tolist(), erased_on.tolist(), indices.tolist(), strict=True
             )
@@ -134,11 +143,15 @@ def record_erasure(
     return erasure
 
 
-def _tombstone(pseudonym: int, erased_on: int, index: int, earlier: Tombstone | None) -> Tombstone:
+def _tombstone(new: Tombstone, earlier: Tombstone | None) -> Tombstone:
+    """The new tombstone, keeping what an earlier one of the same person still protects."""
     if earlier is None:
-        return Tombstone(pseudonym, erased_on, index if index >= 0 else None)
-    kept_index = index if index >= 0 else earlier.user_index
-    return Tombstone(pseudonym, max(erased_on, earlier.erased_on), kept_index)
+        return new
+    return replace(
+        new,
+        erased_on=max(new.erased_on, earlier.erased_on),
+        user_index=earlier.user_index if new.user_index is None else new.user_index,
+    )
 
 
 def _check(user_ids: Sequence[str]) -> None:

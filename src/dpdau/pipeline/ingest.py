@@ -6,7 +6,6 @@ a batch again changes nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,35 +103,34 @@ class Ingestor:
         with self._store.write() as transaction:
             erased = 0
             if leaving.any():
-                erased, events_kept = _apply_erasures(
-                    transaction, events, leaving, self._calendar.now()
-                )
+                erased, events_kept = self._apply_erasures(transaction, events, leaving)
             else:
                 events_kept = events
             refused = _apply_days(transaction, events_kept) if len(events_kept) else 0
         return IngestOutcome(len(events), refused, erased)
 
+    def _apply_erasures(
+        self, transaction: Transaction, events: PseudonymousEvents, leaving: NDArray[np.bool_]
+    ) -> tuple[int, PseudonymousEvents]:
+        """Erase whoever a batch erases; returns how many, and the events that still count.
 
-def _apply_erasures(
-    transaction: Transaction, events: PseudonymousEvents, leaving: NDArray[np.bool_], now: datetime
-) -> tuple[int, PseudonymousEvents]:
-    """Erase whoever a batch erases; returns how many, and the events that still count.
+        Only what follows a person's last erasure in the batch can leave a trace, so it is enough to
+        erase everyone first and then to apply the events behind those erasures.
+        """
+        pseudonyms, user = np.unique(events.pseudonyms, return_inverse=True)
+        positions = np.flatnonzero(leaving)
+        last_erasure = np.full(len(pseudonyms), -1)
+        np.maximum.at(last_erasure, user[positions], positions)
+        erased_on = np.zeros(len(pseudonyms), dtype=np.int32)
+        np.maximum.at(erased_on, user[positions], events.days[positions])
 
-    Only what follows a person's last erasure in the batch can leave a trace, so it is enough to
-    erase everyone first and then to apply the events behind those erasures.
-    """
-    pseudonyms, user = np.unique(events.pseudonyms, return_inverse=True)
-    positions = np.flatnonzero(leaving)
-    last_erasure = np.full(len(pseudonyms), -1)
-    np.maximum.at(last_erasure, user[positions], positions)
-    erased_on = np.zeros(len(pseudonyms), dtype=np.int32)
-    np.maximum.at(erased_on, user[positions], events.days[positions])
-
-    erased = last_erasure >= 0
-    touched = erase_pseudonyms(transaction, pseudonyms[erased], erased_on[erased])
-    record_erasure(transaction, now, int(erased.sum()), touched)
-    kept = ~leaving & (np.arange(len(events)) > last_erasure[user])
-    return int(erased.sum()), events.select(kept)
+        erased = last_erasure >= 0
+        touched = erase_pseudonyms(
+            transaction, pseudonyms[erased], erased_on[erased], self._calendar.today()
+        )
+        record_erasure(transaction, self._calendar.now(), int(erased.sum()), touched)
+        kept = ~leaving & (np.arange(len(events)) > last_erasure[user])
+        return int(erased.sum()), events.select(kept)
 
 
 def _apply_days(transaction: Transaction, events: PseudonymousEvents) -> int:

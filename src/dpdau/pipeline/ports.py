@@ -29,12 +29,15 @@ class Tombstone:
     Attributes:
         pseudonym: the keyed hash, uint64.
         erased_on: ordinal of the erasure's day; events dated before it are refused.
+        recorded_on: ordinal of the day on which the erasure was carried out; retention counts
+            from it, so that the tombstone outlives every period that could still be published.
         user_index: the index to give back if the person returns, so that state which limits
             their presence in a running period still finds them; None once no period needs it.
     """
 
     pseudonym: int
     erased_on: int
+    recorded_on: int
     user_index: int | None
 
 
@@ -133,7 +136,7 @@ class Transaction(Reader, Protocol):
         ...
 
     def drop_before(self, day: int) -> None:
-        """Remove memberships and tombstones of days before this ordinal."""
+        """Remove memberships of days, and tombstones recorded, before this ordinal."""
         ...
 
     def append_ledger(self, row: LedgerRow) -> None:
