@@ -1,0 +1,6 @@
+"""Where everything is kept: in one SQLite file, or in memory for tests."""
+
+from dpdau.store.memory import MemoryStore
+from dpdau.store.sqlite import SqliteStore
+
+__all__ = ["MemoryStore", "SqliteStore"]

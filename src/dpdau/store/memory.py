@@ -1,0 +1,248 @@
+"""The store in memory: the same behaviour without a file, for tests."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+from dpdau.errors import StoreError
+from dpdau.model.erasures import Erasure
+from dpdau.model.ledger import LedgerKind, LedgerRow
+from dpdau.model.releases import Metric, SeriesKey
+from dpdau.pipeline.ports import SeriesState, Tombstone
+
+__all__ = ["MemoryStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """All that is kept; once committed, it is never changed again."""
+
+    users: dict[int, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=lambda: {"next_user_index": 0})
+    days: dict[int, BitMap] = field(default_factory=dict)
+    tombstones: dict[int, Tombstone] = field(default_factory=dict)
+    ledger: list[LedgerRow] = field(default_factory=list)
+    series: dict[SeriesKey, SeriesState] = field(default_factory=dict)
+    erasures: dict[str, Erasure] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+
+    def copy(self) -> "_State":
+        """A state with containers of its own; what they hold is replaced, never changed."""
+        return replace(
+            self,
+            users=self.users.copy(),
+            counters=self.counters.copy(),
+            days=self.days.copy(),
+            tombstones=self.tombstones.copy(),
+            ledger=self.ledger.copy(),
+            series=self.series.copy(),
+            erasures=self.erasures.copy(),
+            meta=self.meta.copy(),
+        )
+
+
+class _MemoryReader:
+    """What one state holds."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+
+    def user_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The index of each pseudonym, in the same order; -1 where it is unknown."""
+        users = self._state.users
+        return np.array([users.get(p, -1) for p in pseudonyms.tolist()], dtype=np.int64)
+
+    def tombstones(self, pseudonyms: NDArray[np.uint64]) -> dict[int, Tombstone]:
+        """The tombstones among these pseudonyms, by pseudonym."""
+        tombstones = self._state.tombstones
+        return {p: tombstones[p] for p in pseudonyms.tolist() if p in tombstones}
+
+    def members(self, first_day: int, last_day: int) -> BitMap:
+        """The indices of everyone active on any of these days (ordinals, both included)."""
+        days = self._state.days.items()
+        users = [members for day, members in days if first_day <= day <= last_day]
+        return BitMap.union(BitMap(), *users)
+
+    def days_of(self, user_indices: BitMap) -> list[int]:
+        """The ordinals of the days on which any of these users is active, ascending."""
+        days = self._state.days.items()
+        return sorted(day for day, members in days if members.intersect(user_indices))
+
+    def ledger(
+        self,
+        *,
+        metric: Metric | None = None,
+        period: str | None = None,
+        kind: LedgerKind | None = None,
+    ) -> list[LedgerRow]:
+        """The ledger's rows, oldest first, optionally of one metric, period or kind."""
+        return [
+            row
+            for row in self._state.ledger
+            if metric in (None, row.metric)
+            and period in (None, row.period)
+            and kind in (None, row.kind)
+        ]
+
+    def ledger_row(self, kind: LedgerKind, subject: str) -> LedgerRow | None:
+        """The row that records this subject."""
+        rows = (row for row in self._state.ledger if (row.kind, row.subject) == (kind, subject))
+        return next(rows, None)
+
+    def ledger_head(self) -> LedgerRow | None:
+        """The newest row."""
+        return self._state.ledger[-1] if self._state.ledger else None
+
+    def series_state(self, key: SeriesKey) -> SeriesState | None:
+        """The private state of a running series."""
+        return self._state.series.get(key)
+
+    def series_keys(self) -> list[SeriesKey]:
+        """The series that have private state."""
+        return sorted(self._state.series)
+
+    def erasure(self, erasure_id: str) -> Erasure | None:
+        """The record of an erasure."""
+        return self._state.erasures.get(erasure_id)
+
+    def unfinished_erasures(self) -> list[Erasure]:
+        """The erasures whose pages have not been purged yet."""
+        waiting = [e for e in self._state.erasures.values() if e.completed_at is None]
+        return sorted(waiting, key=lambda erasure: (erasure.requested_at, erasure.erasure_id))
+
+    def meta(self, name: str) -> str | None:
+        """A named value that the store keeps about itself."""
+        return self._state.meta.get(name)
+
+
+class _MemoryTransaction(_MemoryReader):
+    """A state that is still its transaction's own."""
+
+    def allot_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The index of each pseudonym (distinct ones), giving a new one to each unknown."""
+        users = self._state.users
+        for pseudonym in pseudonyms.tolist():
+            if pseudonym not in users:
+                tombstone = self._state.tombstones.get(pseudonym)
+                former = None if tombstone is None else tombstone.user_index
+                users[pseudonym] = self._next_index() if former is None else former
+        return self.user_indices(pseudonyms)
+
+    def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
+        """Make these users active, and those not active, on a day (an ordinal)."""
+        members = (self._state.days.pop(day, BitMap()) - leaves) | joins
+        if members:
+            self._state.days[day] = members
+
+    def forget_users(self, pseudonyms: NDArray[np.uint64]) -> None:
+        """Remove the pseudonym → index mapping of these users."""
+        for pseudonym in pseudonyms.tolist():
+            self._state.users.pop(pseudonym, None)
+
+    def put_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+        """Add or replace tombstones, by pseudonym."""
+        for tombstone in tombstones:
+            self._state.tombstones[tombstone.pseudonym] = tombstone
+
+    def drop_before(self, day: int) -> None:
+        """Remove memberships of days, and tombstones recorded, before this ordinal."""
+        for earlier in [kept for kept in self._state.days if kept < day]:
+            del self._state.days[earlier]
+        for tombstone in list(self._state.tombstones.values()):
+            if tombstone.recorded_on < day:
+                del self._state.tombstones[tombstone.pseudonym]
+
+    def append_ledger(self, row: LedgerRow) -> None:
+        """Append a row whose sequence continues the ledger.
+
+        Raises:
+            ValueError: if the sequence has a gap, or a row of that kind and subject exists.
+        """
+        expected = len(self._state.ledger) + 1
+        if row.sequence != expected:
+            message = f"Expected ledger row {expected}, got {row.sequence}"
+            raise ValueError(message)
+        if self.ledger_row(row.kind, row.subject) is not None:
+            message = f"The ledger already records the {row.kind} {row.subject}"
+            raise ValueError(message)
+        # Kept as a file would: tuples come back as lists and names of enums as text.
+        encoded = msgspec.json.encode(row, order="sorted")
+        self._state.ledger.append(msgspec.json.decode(encoded, type=LedgerRow))
+
+    def put_series_state(self, key: SeriesKey, state: SeriesState) -> None:
+        """Add or replace the private state of a series."""
+        self._state.series[key] = state
+
+    def drop_series_state(self, key: SeriesKey) -> None:
+        """Remove the private state of a series whose period is complete."""
+        self._state.series.pop(key, None)
+
+    def put_erasure(self, erasure: Erasure) -> None:
+        """Add or replace an erasure's record."""
+        self._state.erasures[erasure.erasure_id] = erasure
+
+    def put_meta(self, name: str, value: str) -> None:
+        """Add or replace a named value."""
+        self._state.meta[name] = value
+
+    def _next_index(self) -> int:
+        index = self._state.counters["next_user_index"]
+        self._state.counters["next_user_index"] = index + 1
+        return index
+
+
+class MemoryStore:
+    """Everything in this process only; gone when it is closed."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._writing = threading.Lock()
+        self._writing_thread: int | None = None
+        self._closed = False
+
+    @contextmanager
+    def read(self) -> Iterator[_MemoryReader]:
+        """Open a consistent view; never waits for a writer."""
+        self._require_open()
+        yield _MemoryReader(self._state)
+
+    @contextmanager
+    def write(self) -> Iterator[_MemoryTransaction]:
+        """Open the exclusive transaction; kept once the context ends, undone on an error."""
+        me = threading.get_ident()
+        if self._writing_thread == me:
+            message = "A write transaction must end before this thread opens another"
+            raise RuntimeError(message)
+        with self._writing:
+            self._require_open()
+            self._writing_thread = me
+            try:
+                state = self._state.copy()
+                yield _MemoryTransaction(state)
+                self._state = state
+            finally:
+                self._writing_thread = None
+
+    def purge(self) -> None:
+        """Nothing to do: there is no file."""
+        self._require_open()
+
+    def check(self) -> None:
+        """Fail with a `StoreError` if the store cannot answer."""
+        self._require_open()
+
+    def close(self) -> None:
+        """Forget everything; the store cannot be used afterwards."""
+        self._closed = True
+        self._state = _State()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            message = "The store was closed."
+            raise StoreError(message)

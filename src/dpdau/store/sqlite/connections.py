@@ -1,0 +1,162 @@
+"""Connections to the file: how it is created, recognised, opened and pooled."""
+
+import os
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+from dpdau.errors import StoreCorruptError, StoreReadOnlyError, StoreVersionError
+from dpdau.store.sqlite.statements import migrations
+
+__all__ = ["APPLICATION_ID", "ReaderPool", "connect", "prepare"]
+
+# "dpda" in ASCII, where SQLite keeps the mark of the program that a file belongs to.
+APPLICATION_ID = 0x64706461
+
+_OWNER_ONLY = 0o600
+
+_SETTINGS = """
+PRAGMA synchronous = FULL;
+PRAGMA secure_delete = ON;
+PRAGMA foreign_keys = ON;
+PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON;
+PRAGMA cache_size = -16000;
+"""
+
+
+def connect(path: Path, busy_timeout_seconds: float, *, mode: str = "rw") -> sqlite3.Connection:
+    """Open a connection that begins and ends transactions only when told.
+
+    Args:
+        path: the file, which must exist.
+        busy_timeout_seconds: how long a statement waits for another process's lock.
+        mode: SQLite's open mode, with further URI parameters if need be.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=busy_timeout_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.executescript(_SETTINGS)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(path: Path, busy_timeout_seconds: float) -> None:
+    """Create the file if it is missing, and bring its schema to the newest version.
+
+    Nothing is written to a file that is not a dpdau store.
+
+    Raises:
+        StoreCorruptError: if the file is no database or belongs to another program.
+        StoreReadOnlyError: if it cannot be created or written.
+        StoreVersionError: if a newer program made it.
+        sqlite3.Error: if SQLite fails otherwise.
+    """
+    _create(path)
+    _glance(path)
+    with closing(connect(path, busy_timeout_seconds)) as connection:
+        if _is_empty(connection, path):
+            # The mark comes first and alone, so that no other process ever sees a file with
+            # content and without it.
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        _migrate(connection, path)
+
+
+def _create(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
+    except FileExistsError:
+        # Not opened here: closing any handle of a file drops the locks that other connections
+        # of this process hold on it.
+        return
+    except OSError as error:
+        raise StoreReadOnlyError(path) from error
+
+
+def _glance(path: Path) -> None:
+    """Look whose file it is without touching it.
+
+    Read as immutable, SQLite takes no lock, replays no journal and writes nothing.
+    """
+    with closing(connect(path, 0, mode="ro&immutable=1")) as connection:
+        try:
+            _is_empty(connection, path)
+        except sqlite3.DatabaseError as error:
+            # After a crash the write-ahead log may hold pages that the file still lacks; only
+            # an ordinary connection can tell that from a truncated file.
+            if error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT:
+                raise
+
+
+def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether nothing has been written yet; fails if the content is another program's."""
+    pages, mark = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "application_id")
+    )
+    if pages and mark != APPLICATION_ID:
+        raise StoreCorruptError(path, "it belongs to another program")
+    return not pages
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    newest = migrations()[-1].version
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found > newest:
+            raise StoreVersionError(path, found, newest)
+        for migration in migrations()[found:]:
+            for statement in migration.statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {migration.version}")
+        connection.execute("COMMIT")
+    finally:
+        connection.rollback()
+
+
+class ReaderPool:
+    """Connections that only read; each serves one reader at a time."""
+
+    def __init__(self, path: Path, busy_timeout_seconds: float) -> None:
+        self._path = path
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+
+    def take(self) -> sqlite3.Connection:
+        """An idle connection, or a new one."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        connection = connect(self._path, self._busy_timeout_seconds)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """End the connection's transaction and keep it for the next reader."""
+        connection.rollback()
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close idle connections now, and the others as they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()

@@ -1,0 +1,138 @@
+"""The store in one SQLite file, which several processes may use at once."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from dpdau.errors import StoreBusyError, StoreCorruptError, StoreError
+from dpdau.store.sqlite.connections import ReaderPool, connect, prepare
+from dpdau.store.sqlite.faults import translated
+from dpdau.store.sqlite.reader import SqliteReader
+from dpdau.store.sqlite.statements import query
+from dpdau.store.sqlite.transaction import SqliteTransaction
+
+__all__ = ["SqliteStore"]
+
+
+class SqliteStore:
+    """Everything in one file, with its write-ahead log beside it.
+
+    Readers see the last commit before they began and wait for nobody. Writers take turns, in
+    this process by a lock and among processes by SQLite's. Nothing is cached between
+    transactions, so that another process's commits are seen at once.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_seconds: float = 10) -> None:
+        """Open the file, creating it or bringing its schema up to date if need be.
+
+        Args:
+            path: the file; its directory is created too.
+            busy_timeout_seconds: how long to wait for another process's lock.
+
+        Raises:
+            StoreError: as the kind of trouble with the file demands.
+        """
+        self._path = path
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._writing = threading.Lock()
+        self._writing_thread: int | None = None
+        self._closed = False
+        with translated(path, busy_timeout_seconds):
+            prepare(path, busy_timeout_seconds)
+            self._identity = self._file_identity()
+            self._writer = connect(path, busy_timeout_seconds)
+        self._readers = ReaderPool(path, busy_timeout_seconds)
+
+    @contextmanager
+    def read(self) -> Iterator[SqliteReader]:
+        """Open a consistent view; never waits for a writer."""
+        with translated(self._path, self._busy_timeout_seconds):
+            self._require_usable()
+            connection = self._readers.take()
+            try:
+                connection.execute("BEGIN")
+                # The snapshot is taken at the first statement that reads, not at BEGIN.
+                connection.execute(query("pin_snapshot")).fetchone()
+                yield SqliteReader(connection, self._path)
+            finally:
+                self._readers.give_back(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[SqliteTransaction]:
+        """Open the exclusive transaction; durable once the context ends, undone on an error."""
+        with self._exclusive():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteTransaction(self._writer, self._path)
+                self._writer.execute("COMMIT")
+            finally:
+                # After the commit there is nothing left to undo, and this does nothing.
+                self._writer.rollback()
+
+    def purge(self) -> None:
+        """Make sure that what was deleted can no longer be found in any file of the store.
+
+        SQLite zeroes deleted cells, but a page that was once split keeps copies of cells that
+        moved away, and the log keeps former pages. So the file is rebuilt from its live content
+        and the log is emptied. This takes time in proportion to the file.
+
+        Raises:
+            StoreBusyError: if a reader still holds a former state when the waiting time ends.
+        """
+        with (
+            self._exclusive(),
+            closing(connect(self._path, self._busy_timeout_seconds)) as connection,
+        ):
+            # First, so that while a reader holds the log back it does not grow by the file's
+            # size with every attempt.
+            self._empty_log(connection)
+            connection.execute("VACUUM")
+            self._empty_log(connection)
+
+    def check(self) -> None:
+        """Fail with a `StoreError` if the store cannot answer."""
+        with self.read() as reader:
+            reader.ledger_head()
+
+    def close(self) -> None:
+        """Release files and connections; the store cannot be used afterwards."""
+        with self._writing:
+            self._closed = True
+            self._readers.close()
+            self._writer.close()
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        me = threading.get_ident()
+        if self._writing_thread == me:
+            message = "A write transaction must end before this thread opens another"
+            raise RuntimeError(message)
+        with self._writing, translated(self._path, self._busy_timeout_seconds):
+            self._require_usable()
+            self._writing_thread = me
+            try:
+                yield
+            finally:
+                self._writing_thread = None
+
+    def _empty_log(self, connection: sqlite3.Connection) -> None:
+        blocked, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if blocked:
+            raise StoreBusyError(self._busy_timeout_seconds)
+
+    def _require_usable(self) -> None:
+        if self._closed:
+            message = f"{self._path} was closed."
+            raise StoreError(message)
+        # Commits to a file that lost its name would be acknowledged and then vanish.
+        if self._file_identity() != self._identity:
+            raise StoreCorruptError(self._path, "it was removed or replaced while in use")
+
+    def _file_identity(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
