@@ -45,6 +45,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from dpdau.errors import InvalidValueError
 from dpdau.privacy.gaussian_curve import bisect, gaussian_log_delta, gaussian_mu
@@ -56,8 +57,10 @@ __all__ = [
     "discrete_gaussian_epsilon",
     "discrete_gaussian_sigma",
     "discretisation",
+    "half_width",
     "log_normaliser",
     "shift_delta",
+    "standard_deviation",
 ]
 
 _TAIL_SHARE = 1e-12
@@ -239,3 +242,31 @@ def log_normaliser(sigma: float) -> float:
         return math.log(math.sqrt(2 * math.pi) * sigma) + math.log1p(2 * waves)
     squares: NDArray[np.float64] = np.arange(1, 40, dtype=np.float64) ** 2
     return math.log1p(2 * float(np.exp(-squares / (2 * sigma**2)).sum()))
+
+
+def standard_deviation(sigma: float) -> float:
+    """The standard deviation of N_ℤ(0, σ²): below σ for small σ, σ to all digits above 4."""
+    if sigma > 4:  # noqa: PLR2004 - the difference is of the order e^{−2π²σ²}
+        return sigma
+    noise = np.arange(math.ceil(_REACH * sigma) + 2, dtype=np.float64)
+    masses = np.exp(-(noise**2) / (2 * sigma**2) - log_normaliser(sigma))
+    return math.sqrt(2 * float(noise**2 @ masses))
+
+
+def half_width(sigma: float, coverage: float) -> int:
+    """The smallest h with P(|Z| ≤ h) ≥ coverage for Z ~ N_ℤ(0, σ²).
+
+    Summed exactly up to σ = 4096; beyond, the rounded Gaussian's, whose masses agree to 1e-7.
+
+    Args:
+        sigma: > 0.
+        coverage: between 0 and 1.
+    """
+    if not 0 < coverage < 1:
+        raise InvalidValueError("coverage", coverage, "a number between 0 and 1")
+    if sigma > _EXACT_UP_TO_SIGMA:
+        return math.ceil(sigma * float(ndtri((1 + coverage) / 2)) - 0.5)
+    noise = np.arange(math.ceil(_REACH * sigma) + 2, dtype=np.float64)
+    masses = np.exp(-(noise**2) / (2 * sigma**2) - log_normaliser(sigma))
+    at_least = np.cumsum(masses[::-1])[::-1]
+    return int(np.argmax(2 * at_least <= 1 - coverage)) - 1
