@@ -57,6 +57,6 @@ class SetSketch:
         """Read the portable Roaring format."""
         try:
             return cls(BitMap.deserialize(data))
-        except ValueError as error:
+        except (ValueError, IndexError) as error:
             message = f"{len(data):,} bytes are not a serialised Roaring bitmap: {error}"
             raise IncompatibleSketchError(message) from None

@@ -1,0 +1,178 @@
+"""The test that matters most: what one user can do to the numbers before noise.
+
+The real pipeline runs twice on the same stream of events, with and without one user whose
+behaviour is arbitrary. Whatever that user does, the vectors that are measured must differ by an
+element of the declared presence set, and by no more than the declared sensitivity.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from dpdau.application import Application
+from dpdau.pipeline import erase, series
+from dpdau.privacy.strategy import Plan
+from dpdau.store import MemoryStore
+from support import Event, FakeClock, application, columns
+
+START = date(2025, 1, 25)
+DAYS = 40  # from January into March: two boundaries of a month
+WINDOW_DAYS = 3
+CANARY = "canary"
+
+
+class Vector(NamedTuple):
+    """What one period's series measured: presence totals before noise."""
+
+    plan: Plan
+    totals: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a user does on a day of the simulation."""
+
+    on: int
+    user_id: str
+    about: int
+    kind: str
+
+
+a_day = st.integers(0, DAYS - 1)
+a_step = st.builds(
+    Step,
+    on=a_day,
+    user_id=st.sampled_from([CANARY, CANARY, CANARY, "ada", "grace"]),
+    about=a_day,
+    kind=st.sampled_from(["add", "add", "add", "add", "retract", "erase_event", "erase_request"]),
+)
+# Present on the publications of every fourth day only: as many runs as the calendar allows.
+TOGGLING = [Step(day, CANARY, day, "add") for day in range(0, DAYS, WINDOW_DAYS + 1)]
+# Active, erased by a back-dated event, and back the next day, again and again.
+LEAVING = [
+    Step(day, CANARY, about, kind)
+    for day in range(0, DAYS, 2)
+    for about, kind in ((0, "erase_event"), (day, "add"))
+]
+
+
+def measured_vectors(
+    directory: Path, steps: Sequence[Step], silent: frozenset[int], runs: int
+) -> list[Vector]:
+    """Live through the steps with a real pipeline; what its MAU series measured, by period."""
+    clock = FakeClock(datetime.combine(START, datetime.min.time(), UTC))
+    vectors: list[Vector] = []
+
+    def record(plan: Plan, totals: Sequence[int]) -> int:
+        if len(totals) > 1:
+            vectors.pop()
+        vectors.append(Vector(plan, tuple(totals)))
+        return 0
+
+    app = application(
+        directory,
+        store=MemoryStore(),
+        clock=clock,
+        mechanism_dau="laplace",
+        mau_window_days=WINDOW_DAYS,
+        w_bound_mau=2 * runs,
+        lateness_hours=0,
+    )
+    with pytest.MonkeyPatch.context() as patch, app:
+        patch.setattr(series, "measure_row", record)
+        for day in range(DAYS):
+            for step in steps:
+                if step.on == day:
+                    take(app, step)
+            clock.advance(days=1)
+            if day not in silent or day == DAYS - 1:
+                list(app.publish())
+    return vectors
+
+
+def take(app: Application, step: Step) -> None:
+    if step.kind == "erase_request":
+        app.erase([step.user_id])
+        return
+    event = Event(
+        step.user_id,
+        START + timedelta(days=step.about),
+        add=step.kind == "add",
+        whole_user=step.kind == "erase_event",
+    )
+    app.ingestor.apply(app.ingestor.pseudonymize(columns([event])))
+
+
+def runs_of(presence: Sequence[int]) -> int:
+    return sum(
+        here == 1 and before == 0 for before, here in zip((0, *presence), presence, strict=False)
+    )
+
+
+def check_difference(
+    directory: Path, steps: Sequence[Step], silent: frozenset[int], runs: int
+) -> None:
+    with_canary = measured_vectors(directory, steps, silent, runs)
+    without = measured_vectors(
+        directory, [step for step in steps if step.user_id != CANARY], silent, runs
+    )
+    assert [len(vector.totals) for vector in with_canary] == [
+        len(vector.totals) for vector in without
+    ]
+    assert len(with_canary) == 3
+    for here, there in zip(with_canary, without, strict=True):
+        difference = [a - b for a, b in zip(here.totals, there.totals, strict=True)]
+        assert set(difference) <= {0, 1}
+        assert runs_of(difference) <= runs
+        moved = sum(
+            sum(c * v for c, v in zip(row, difference, strict=False)) ** 2
+            for row in here.plan.strategy[: len(difference)]
+        )
+        assert moved <= here.plan.sensitivity_squared
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@settings(
+    max_examples=500,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    steps=st.lists(a_step, max_size=40),
+    silent=st.frozensets(a_day, max_size=30),
+    runs=st.integers(1, 2),
+)
+@example(steps=TOGGLING, silent=frozenset(), runs=2)
+@example(steps=LEAVING, silent=frozenset(), runs=1)
+@example(steps=[*TOGGLING, *LEAVING], silent=frozenset(range(5, 12)), runs=2)
+def test_one_user_moves_the_measured_vectors_within_the_declared_sensitivity(
+    directory: Path, steps: list[Step], silent: frozenset[int], runs: int
+) -> None:
+    check_difference(directory, steps, silent, runs)
+
+
+@pytest.mark.parametrize("steps", [TOGGLING, LEAVING], ids=["toggling", "leaving"])
+def test_without_the_limiter_a_user_exceeds_it(
+    directory: Path, steps: list[Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series, "_limited", lambda _plan, _state, present: (present, None))
+    with pytest.raises(AssertionError):
+        check_difference(directory, steps, frozenset(), 1)
+
+
+def test_without_the_kept_index_a_returning_user_exceeds_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "_tombstone", lambda new, _earlier: replace(new, user_index=None))
+    with pytest.raises(AssertionError):
+        check_difference(directory, LEAVING, frozenset(), 1)
