@@ -8,8 +8,9 @@ SELECT wanted.key, users.user_index
 FROM json_each(:pseudonyms) AS wanted
 CROSS JOIN users ON users.pseudonym = wanted.value;
 
--- insert_user --
-INSERT INTO users (pseudonym, user_index) VALUES (:pseudonym, :user_index);
+-- insert_users --
+INSERT INTO users (pseudonym, user_index)
+SELECT value, key + :first_index FROM json_each(:pseudonyms);
 
 -- delete_users --
 DELETE FROM users WHERE pseudonym IN (SELECT value FROM json_each(:pseudonyms));

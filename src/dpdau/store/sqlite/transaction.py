@@ -33,17 +33,14 @@ class SqliteTransaction(SqliteReader):
         """The index of each pseudonym (distinct ones), giving a new one to each unknown."""
         indices = self.user_indices(pseudonyms)
         unknown = np.flatnonzero(indices < 0)
-        if not len(unknown):
-            return indices
-        tombstones = self.tombstones(pseudonyms[unknown])
-        if tombstones:
-            former = [_former_index(tombstones.get(p)) for p in pseudonyms[unknown].tolist()]
-            indices[unknown] = former
+        for position, former_index in self._returning(pseudonyms, unknown):
+            indices[position] = former_index
+            self._insert_users(pseudonyms[position : position + 1], former_index)
         new = np.flatnonzero(indices < 0)
-        first = self._one("take_user_indices", count=len(new))[0]
-        indices[new] = np.arange(first, first + len(new))
-        rows = zip(signed(pseudonyms[unknown]).tolist(), indices[unknown].tolist(), strict=True)
-        self._many("insert_user", [{"pseudonym": p, "user_index": i} for p, i in rows])
+        if len(new):
+            first = self._one("take_user_indices", count=len(new))[0]
+            indices[new] = np.arange(first, first + len(new))
+            self._insert_users(pseudonyms[new], first)
         return indices
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
@@ -124,15 +121,28 @@ class SqliteTransaction(SqliteReader):
         """Add or replace a named value."""
         self._run("put_meta", name=name, value=value)
 
+    def _returning(
+        self, pseudonyms: NDArray[np.uint64], unknown: NDArray[np.intp]
+    ) -> list[tuple[int, int]]:
+        """The positions of erased people who have an index to get back, and that index."""
+        tombstones = self.tombstones(pseudonyms[unknown])
+        if not tombstones:
+            return []
+        former = ((position, tombstones.get(int(pseudonyms[position]))) for position in unknown)
+        return [
+            (int(position), tombstone.user_index)
+            for position, tombstone in former
+            if tombstone is not None and tombstone.user_index is not None
+        ]
+
+    def _insert_users(self, pseudonyms: NDArray[np.uint64], first_index: int) -> None:
+        self._run("insert_users", pseudonyms=as_json(signed(pseudonyms)), first_index=first_index)
+
     def _run(self, name: str, /, **parameters: Any) -> None:
         self._connection.execute(query(name), parameters)
 
     def _many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         self._connection.executemany(query(name), rows)
-
-
-def _former_index(tombstone: Tombstone | None) -> int:
-    return -1 if tombstone is None or tombstone.user_index is None else tombstone.user_index
 
 
 def _indices_of(shard: int) -> BitMap:
