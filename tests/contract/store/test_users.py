@@ -1,0 +1,140 @@
+"""Users, their indices and the tombstones of erased ones."""
+
+import numpy as np
+from pyroaring import BitMap
+
+from dpdau.model.ledger import LedgerKind
+from dpdau.model.releases import Metric, SeriesKey
+from dpdau.pipeline.ports import Store, Tombstone
+from support.stores import DAY, MAX_UINT64, pseudonyms
+
+
+def test_an_empty_store_knows_nothing(store: Store) -> None:
+    key = SeriesKey(Metric.MAU, 30, "2025-10")
+    with store.read() as reader:
+        assert reader.user_indices(pseudonyms(1, 2)).tolist() == [-1, -1]
+        assert reader.tombstones(pseudonyms(1, 2)) == {}
+        assert reader.members(0, DAY) == BitMap()
+        assert reader.days_of(BitMap([0, 1])) == []
+        assert reader.ledger() == []
+        assert reader.ledger_head() is None
+        assert reader.ledger_row(LedgerKind.RELEASE, "dau") is None
+        assert reader.series_state(key) is None
+        assert reader.series_keys() == []
+        assert reader.erasure("unknown") is None
+        assert reader.unfinished_erasures() == []
+        assert reader.meta("unknown") is None
+
+
+def test_new_users_get_dense_indices_in_the_order_given(store: Store) -> None:
+    with store.write() as transaction:
+        assert transaction.allot_indices(pseudonyms(30, 10, 20)).tolist() == [0, 1, 2]
+        assert transaction.allot_indices(pseudonyms(40)).tolist() == [3]
+
+
+def test_known_users_keep_their_index(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 20))
+    with store.write() as transaction:
+        assert transaction.allot_indices(pseudonyms(30, 20, 40, 10)).tolist() == [2, 1, 3, 0]
+
+
+def test_allotting_indices_to_known_users_only_uses_none_up(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 20))
+        transaction.allot_indices(pseudonyms(20, 10))
+        assert transaction.allot_indices(pseudonyms(30)).tolist() == [2]
+
+
+def test_look_ups_answer_in_the_order_asked_with_minus_one_for_strangers(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 20, 30))
+    with store.read() as reader:
+        assert reader.user_indices(pseudonyms(30, 99, 10, 30)).tolist() == [2, -1, 0, 2]
+
+
+def test_empty_batches_are_answered_with_empty_arrays(store: Store) -> None:
+    with store.write() as transaction:
+        assert transaction.allot_indices(pseudonyms()).dtype == np.int64
+        assert transaction.user_indices(pseudonyms()).tolist() == []
+        assert transaction.tombstones(pseudonyms()) == {}
+        transaction.put_tombstones([])
+        transaction.forget_users(pseudonyms())
+        transaction.update_members(DAY, BitMap(), BitMap())
+        assert transaction.days_of(BitMap()) == []
+
+
+def test_pseudonyms_use_all_64_bits(store: Store) -> None:
+    extremes = pseudonyms(0, 1, 2**63 - 1, 2**63, 2**63 + 1, MAX_UINT64)
+    tombstone = Tombstone(MAX_UINT64, DAY, DAY, None)
+    with store.write() as transaction:
+        transaction.allot_indices(extremes)
+        transaction.put_tombstones([tombstone, Tombstone(2**63, DAY, DAY, 3)])
+    with store.read() as reader:
+        assert reader.user_indices(extremes).tolist() == [0, 1, 2, 3, 4, 5]
+        assert reader.tombstones(extremes) == {
+            MAX_UINT64: tombstone,
+            2**63: Tombstone(2**63, DAY, DAY, 3),
+        }
+
+
+def test_a_forgotten_user_is_a_stranger_and_others_are_not(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 2**63 + 20, 30))
+        transaction.forget_users(pseudonyms(2**63 + 20, 99))
+    with store.read() as reader:
+        found = reader.user_indices(pseudonyms(10, 2**63 + 20, 30))
+        assert found.tolist() == [0, -1, 2]
+
+
+def test_the_index_of_a_forgotten_user_is_never_given_to_anyone_else(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 20))
+        transaction.forget_users(pseudonyms(10, 20))
+    with store.write() as transaction:
+        assert transaction.allot_indices(pseudonyms(30, 10)).tolist() == [2, 3]
+
+
+def test_a_returning_person_gets_the_index_of_their_tombstone(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 2**63 + 20, 30))
+        transaction.forget_users(pseudonyms(2**63 + 20, 30))
+        transaction.put_tombstones(
+            [Tombstone(2**63 + 20, DAY, DAY, 1), Tombstone(30, DAY, DAY, None)]
+        )
+    with store.write() as transaction:
+        returned = transaction.allot_indices(pseudonyms(40, 2**63 + 20, 30, 10, 50))
+        assert returned.tolist() == [3, 1, 4, 0, 5]
+    with store.read() as reader:
+        assert reader.user_indices(pseudonyms(2**63 + 20, 30)).tolist() == [1, 4]
+
+
+def test_returning_people_alone_use_no_new_index_up(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10))
+        transaction.forget_users(pseudonyms(10))
+        transaction.put_tombstones([Tombstone(10, DAY, DAY, 0)])
+        assert transaction.allot_indices(pseudonyms(10)).tolist() == [0]
+        assert transaction.allot_indices(pseudonyms(20)).tolist() == [1]
+
+
+def test_batches_of_hundreds_of_thousands_are_stored(store: Store) -> None:
+    many = np.arange(2**63 - 100_000, 2**63 + 100_000, dtype=np.uint64)
+    with store.write() as transaction:
+        indices = transaction.allot_indices(many)
+        transaction.update_members(DAY, BitMap(indices), BitMap())
+        transaction.update_members(DAY, BitMap(), BitMap(indices[::2]))
+    with store.read() as reader:
+        assert np.array_equal(reader.user_indices(many), np.arange(200_000))
+        assert reader.members(DAY, DAY) == BitMap(range(1, 200_000, 2))
+
+
+def test_a_later_tombstone_replaces_the_earlier_one(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.put_tombstones([Tombstone(10, DAY, DAY, 4), Tombstone(20, DAY, DAY, None)])
+        transaction.put_tombstones([Tombstone(10, DAY + 5, DAY + 6, None)])
+    with store.read() as reader:
+        assert reader.tombstones(pseudonyms(20, 10, 99)) == {
+            10: Tombstone(10, DAY + 5, DAY + 6, None),
+            20: Tombstone(20, DAY, DAY, None),
+        }
