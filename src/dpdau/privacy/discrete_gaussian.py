@@ -48,12 +48,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from dpdau.errors import InvalidValueError
-from dpdau.privacy.gaussian_curve import bisect, gaussian_log_delta, gaussian_mu
+from dpdau.privacy.gaussian_curve import bisect, gaussian_epsilon, gaussian_log_delta, gaussian_mu
 from dpdau.privacy.renyi import DENSE_ORDERS, renyi_epsilon
 
 __all__ = [
     "Discretisation",
     "LatticeNoise",
+    "composed_gaussian_epsilon",
+    "composed_mu",
     "discrete_gaussian_epsilon",
     "discrete_gaussian_sigma",
     "discretisation",
@@ -81,6 +83,10 @@ class LatticeNoise(NamedTuple):
     sensitivity_squared: int
     sigma: float
     dimension: int
+
+    def repeated(self, count: int) -> "LatticeNoise":
+        """The noise of this many measurements, seen as one longer vector."""
+        return LatticeNoise(self.sensitivity_squared * count, self.sigma, self.dimension * count)
 
 
 class Discretisation(NamedTuple):
@@ -141,6 +147,29 @@ def discrete_gaussian_epsilon(
         return 0.0
     enough = _renyi_bound(noise, delta)
     return bisect(lambda epsilon: _is_private(noise, epsilon, delta), 0.0, enough)
+
+
+def composed_gaussian_epsilon(noises: Sequence[LatticeNoise], delta: float) -> float:
+    """An ε for which measurements with all of these noises together are (ε, δ)-DP, rounded up.
+
+    Formal guarantees:
+        As `discrete_gaussian_epsilon`, by the comparison with rounded Gaussians alone: the
+        squares of Δ/σ add up. Infinite if some σ is too small to compare.
+
+    Args:
+        noises: at least one.
+        delta: in (0, 1).
+    """
+    price = discretisation(noises, delta)
+    if price.epsilon == math.inf:
+        return math.inf
+    mu = composed_mu(noises)
+    return gaussian_epsilon(mu, delta * math.exp(-price.log_delta)) + price.epsilon
+
+
+def composed_mu(noises: Sequence[LatticeNoise]) -> float:
+    """The μ of the Gaussian mechanism that equals all of these together, were they continuous."""
+    return math.sqrt(sum(noise.sensitivity_squared / noise.sigma**2 for noise in noises))
 
 
 def discrete_gaussian_sigma(
