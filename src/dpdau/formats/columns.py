@@ -1,0 +1,223 @@
+"""The one place where events are judged, whatever format they came in.
+
+Decoders bring the fields in columns, as they found them. Columns without a fault are converted
+whole; only if there is a fault somewhere is every row judged by itself, to find all reasons.
+
+A reason names the field and what was expected, and never quotes a value that was not
+understood: columns get mixed up, and then the value may be a user id.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpdau.formats.days import DayReader
+from dpdau.formats.rules import Decoded, EventRules
+from dpdau.model.events import MAX_USER_ID_BYTES, EventColumns, Refusal
+
+__all__ = ["FIELDS", "UNKNOWN_FIELD", "Misfit", "RawColumns", "judge"]
+
+FIELDS = ("user_id", "op", "day", "ts", "scope", "metadata")
+UNKNOWN_FIELD = f"has an unknown field; known are {', '.join(FIELDS)} (which is ignored)"
+
+_OPS = frozenset({"+", "-"})
+_SCOPES = frozenset({None, "day", "user"})
+_EXPECTED_USER_ID = f"expected a string of 1 to {MAX_USER_ID_BYTES} bytes"
+_MAX_BYTES_PER_CHARACTER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Stands for a value that no field may have.
+
+    Attributes:
+        description: what it is: "an object", "a boolean", "not UTF-8 text".
+    """
+
+    description: str
+
+
+Field: TypeAlias = str | float | Misfit | None
+"""What a decoder found for a field; None where it found nothing. `float` includes `int`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawColumns:
+    """Events as a decoder found them, one column a field, all of one length.
+
+    Attributes:
+        user_ids: field "user_id".
+        ops: field "op".
+        days: field "day"; None if no event has it.
+        timestamps: field "ts"; None if no event has it.
+        scopes: field "scope"; None if no event has it.
+        faults: why the rows of these positions are no events at all; their fields are ignored.
+    """
+
+    user_ids: Sequence[Field]
+    ops: Sequence[Field]
+    days: Sequence[Field] | None
+    timestamps: Sequence[Field] | None = None
+    scopes: Sequence[Field] | None = None
+    faults: Mapping[int, str] = field(default_factory=dict)
+
+
+def judge(columns: RawColumns, rules: EventRules) -> Decoded:
+    """Sort events into good and bad."""
+    reader = DayReader(rules)
+    events = None if columns.faults else _whole(columns, reader, rules)
+    if events is not None:
+        return Decoded(events, ())
+    return _row_by_row(columns, reader, rules)
+
+
+# --- all at once ---------------------------------------------------------------------------
+
+
+def _whole(columns: RawColumns, reader: DayReader, rules: EventRules) -> EventColumns | None:
+    """The columns converted, or None if there may be a fault in them."""
+    if not _are_user_ids(columns.user_ids) or not _OPS.issuperset(columns.ops):
+        return None
+    days = _whole_days(columns, reader)
+    adds = np.array([op == "+" for op in columns.ops], dtype=np.bool_)
+    whole_user = _whole_scopes(columns.scopes, adds, erase_by_default=rules.erase_by_default)
+    if days is None or whole_user is None:
+        return None
+    return EventColumns(columns.user_ids, days, adds, whole_user)  # type: ignore[arg-type]
+
+
+def _are_user_ids(values: Sequence[Field]) -> bool:
+    if not all(values) or not {str}.issuperset(map(type, values)):
+        return False
+    longest = max(map(len, values), default=0)  # type: ignore[arg-type]
+    if longest * _MAX_BYTES_PER_CHARACTER <= MAX_USER_ID_BYTES:
+        return True
+    return all(_user_id_fault(value) is None for value in values)
+
+
+def _whole_days(columns: RawColumns, reader: DayReader) -> NDArray[np.int32] | None:
+    """The ordinals, if all events have a good day or all have a good timestamp."""
+    days, timestamps = columns.days, columns.timestamps
+    ordinals: list[int | str]
+    if days is not None and _are_absent(timestamps):
+        if not {str}.issuperset(map(type, days)):
+            return None
+        known = reader.days
+        ordinals = [known[day] for day in days]  # type: ignore[index]
+    elif timestamps is not None and _are_absent(days):
+        if not {str, int, float}.issuperset(map(type, timestamps)):
+            return None
+        ordinals = [reader.of_timestamp(timestamp) for timestamp in timestamps]  # type: ignore[arg-type]
+    else:
+        return None
+    try:
+        return np.array(ordinals, dtype=np.int32)
+    except ValueError:  # there is a reason among the ordinals
+        return None
+
+
+def _are_absent(values: Sequence[Field] | None) -> bool:
+    return values is None or values.count(None) == len(values)
+
+
+def _whole_scopes(
+    scopes: Sequence[Field] | None, adds: NDArray[np.bool_], *, erase_by_default: bool
+) -> NDArray[np.bool_] | None:
+    if scopes is None or _are_absent(scopes):
+        return ~adds if erase_by_default else np.zeros(len(adds), dtype=np.bool_)
+    if not _SCOPES.issuperset(scopes):
+        return None
+    given = np.array([scope is not None for scope in scopes], dtype=np.bool_)
+    if (given & adds).any():
+        return None
+    named = np.array([scope == "user" for scope in scopes], dtype=np.bool_)
+    return named | (~adds & ~given) if erase_by_default else named
+
+
+# --- one by one ----------------------------------------------------------------------------
+
+
+def _row_by_row(columns: RawColumns, reader: DayReader, rules: EventRules) -> Decoded:
+    good: list[tuple[str, int, bool, bool]] = []
+    refusals = []
+    absent = (None,) * len(columns.user_ids)
+    rows = zip(
+        columns.user_ids,
+        columns.ops,
+        columns.days or absent,
+        columns.timestamps or absent,
+        columns.scopes or absent,
+        strict=True,
+    )
+    for index, (user_id, op, day, timestamp, scope) in enumerate(rows):
+        ordinal = _ordinal(day, timestamp, reader)
+        reason = (
+            columns.faults.get(index)
+            or _user_id_fault(user_id)
+            or _choice_fault("op", op, '"+" or "-"', _OPS)
+            or (ordinal if isinstance(ordinal, str) else None)
+            or _scope_fault(scope, op)
+        )
+        if reason is not None:
+            refusals.append(Refusal(index, reason))
+            continue
+        whole_user = op == "-" and (scope == "user" or (scope is None and rules.erase_by_default))
+        good.append((user_id, ordinal, op == "+", whole_user))  # type: ignore[arg-type]
+    user_ids, days, adds, whole_users = zip(*good, strict=True) if good else ((), (), (), ())
+    events = EventColumns(
+        list(user_ids),
+        np.array(days, dtype=np.int32),
+        np.array(adds, dtype=np.bool_),
+        np.array(whole_users, dtype=np.bool_),
+    )
+    return Decoded(events, tuple(refusals))
+
+
+def _user_id_fault(value: Field) -> str | None:
+    if not isinstance(value, str):
+        return f"user_id is {_described(value)}; {_EXPECTED_USER_ID}"
+    size = len(value.encode())
+    if size == 0:
+        return f"user_id is empty; {_EXPECTED_USER_ID}"
+    if size > MAX_USER_ID_BYTES:
+        return f"user_id is {size:,} bytes long; {_EXPECTED_USER_ID}"
+    return None
+
+
+def _choice_fault(
+    name: str, value: Field, expected: str, choices: frozenset[str | None]
+) -> str | None:
+    if not isinstance(value, str):
+        return f"{name} is {_described(value)}; expected {expected}"
+    return None if value in choices else f"{name} is neither {expected.replace('or', 'nor')}"
+
+
+def _ordinal(day: Field, timestamp: Field, reader: DayReader) -> int | str:
+    if day is not None and timestamp is not None:
+        return "has both day and ts; expected one of them"
+    if day is None and timestamp is None:
+        return "has neither day nor ts; expected one of them"
+    if day is not None:
+        if isinstance(day, str):
+            return reader.days[day]
+        return f"day is {_described(day)}; expected a calendar day written as YYYY-MM-DD"
+    if timestamp is None or isinstance(timestamp, Misfit):
+        return f"ts is {_described(timestamp)}; expected text (RFC 3339) or seconds since 1970"
+    return reader.of_timestamp(timestamp)
+
+
+def _scope_fault(scope: Field, op: Field) -> str | None:
+    if scope is None:
+        return None
+    if op == "+":
+        return 'scope is given with op "+"; it belongs to "-" only'
+    return _choice_fault("scope", scope, '"day" or "user"', _SCOPES)
+
+
+def _described(value: Field) -> str:
+    if value is None:
+        return "missing"
+    return value.description if isinstance(value, Misfit) else "a number"
