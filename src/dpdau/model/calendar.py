@@ -53,7 +53,9 @@ class Period:
             last_month = _MONTHS_IN_QUARTER * quarter + _MONTHS_IN_QUARTER
             name = f"{day.year:04}-Q{quarter + 1}"
             return cls(name, date(day.year, last_month - 2, 1), _month_end(day.year, last_month))
-        return cls(f"{day:%Y-%m}", day.replace(day=1), _month_end(day.year, day.month))
+        return cls(
+            f"{day.year:04}-{day.month:02}", day.replace(day=1), _month_end(day.year, day.month)
+        )
 
     @classmethod
     def named(cls, name: str) -> "Period":

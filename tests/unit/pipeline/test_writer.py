@@ -1,0 +1,145 @@
+import threading
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from support import Event, columns
+
+from dpdau.errors import OverloadedError, StoreFullError
+from dpdau.model.events import EventColumns
+from dpdau.pipeline.ingest import IngestOutcome, PseudonymousEvents
+from dpdau.pipeline.writer import GroupCommitter, GroupReport
+
+TODAY = date(2025, 11, 20)
+
+
+class FakeIngestor:
+    """Keeps the sizes of groups; waits for `proceed` before each commit."""
+
+    def __init__(self) -> None:
+        self.proceed = threading.Event()
+        self.started = threading.Event()
+        self.groups: list[int] = []
+        self.failure: Exception | None = None
+
+    def pseudonymize(self, events: EventColumns) -> PseudonymousEvents:
+        return PseudonymousEvents(
+            events.days.astype("u8"), events.days, events.adds, events.whole_user
+        )
+
+    def apply(self, events: PseudonymousEvents) -> IngestOutcome:
+        self.started.set()
+        assert self.proceed.wait(10)
+        if self.failure is not None:
+            raise self.failure
+        self.groups.append(len(events))
+        return IngestOutcome(len(events), 0, 0)
+
+
+@pytest.fixture
+def ingestor() -> Iterator[FakeIngestor]:
+    fake = FakeIngestor()
+    yield fake
+    fake.proceed.set()
+
+
+def batch(size: int) -> EventColumns:
+    return columns([Event(f"user-{number}", TODAY) for number in range(size)])
+
+
+def committer(ingestor: FakeIngestor, **options: int) -> GroupCommitter:
+    options = {"max_waiting_events": 1_000, **options}
+    return GroupCommitter(ingestor, **options)  # type: ignore[arg-type]
+
+
+def test_a_batch_is_acknowledged_only_after_its_commit(ingestor: FakeIngestor) -> None:
+    with committer(ingestor) as writer:
+        future = writer.submit(batch(3))
+        assert ingestor.started.wait(10)
+        assert not future.done()
+        assert writer.waiting_events == 3
+        ingestor.proceed.set()
+        future.result(10)
+        assert writer.waiting_events == 0
+
+
+def test_what_arrives_during_a_commit_shares_the_next_one(ingestor: FakeIngestor) -> None:
+    with committer(ingestor) as writer:
+        first = writer.submit(batch(1))
+        assert ingestor.started.wait(10)
+        rest = [writer.submit(batch(2)) for _ in range(4)]
+        ingestor.proceed.set()
+        for future in [first, *rest]:
+            future.result(10)
+    assert ingestor.groups == [1, 8]
+
+
+def test_a_group_stops_growing_at_its_size(ingestor: FakeIngestor) -> None:
+    with committer(ingestor, max_group_events=4) as writer:
+        first = writer.submit(batch(1))
+        assert ingestor.started.wait(10)
+        rest = [writer.submit(batch(3)) for _ in range(3)]
+        ingestor.proceed.set()
+        for future in [first, *rest]:
+            future.result(10)
+    assert ingestor.groups == [1, 6, 3]
+
+
+def test_a_failed_commit_fails_everyone_in_it_and_the_next_goes_on(
+    ingestor: FakeIngestor,
+) -> None:
+    ingestor.failure = StoreFullError()
+    reports: list[GroupReport] = []
+    ingestor.proceed.set()
+    with GroupCommitter(ingestor, max_waiting_events=100, report=reports.append) as writer:  # type: ignore[arg-type]
+        with pytest.raises(StoreFullError):
+            writer.submit(batch(2)).result(10)
+        ingestor.failure = None
+        writer.submit(batch(2)).result(10)
+        assert writer.waiting_events == 0
+    assert [report.outcome for report in reports] == [None, IngestOutcome(2, 0, 0)]
+
+
+def test_beyond_the_limit_batches_are_refused_and_nothing_is_queued(
+    ingestor: FakeIngestor,
+) -> None:
+    with committer(ingestor, max_waiting_events=5) as writer:
+        accepted = writer.submit(batch(4))
+        with pytest.raises(OverloadedError, match="4 events wait"):
+            writer.submit(batch(2))
+        assert writer.waiting_events == 4
+        ingestor.proceed.set()
+        accepted.result(10)
+        writer.submit(batch(2)).result(10)
+
+
+def test_a_batch_larger_than_the_limit_passes_when_nothing_waits(ingestor: FakeIngestor) -> None:
+    ingestor.proceed.set()
+    with committer(ingestor, max_waiting_events=5) as writer:
+        writer.submit(batch(50)).result(10)
+    assert ingestor.groups == [50]
+
+
+def test_closing_writes_what_waits_and_refuses_what_comes_later(ingestor: FakeIngestor) -> None:
+    writer = committer(ingestor)
+    first = writer.submit(batch(1))
+    assert ingestor.started.wait(10)
+    second = writer.submit(batch(1))
+    closing = threading.Thread(target=writer.close)
+    closing.start()
+    ingestor.proceed.set()
+    closing.join(10)
+    assert first.done()
+    assert second.done()
+    with pytest.raises(OverloadedError):
+        writer.submit(batch(1))
+    writer.close()
+
+
+def test_a_caller_who_goes_away_cannot_stop_the_writer(ingestor: FakeIngestor) -> None:
+    with committer(ingestor) as writer:
+        future = writer.submit(batch(1))
+        assert not future.cancel()
+        ingestor.proceed.set()
+        future.result(10)
+        writer.submit(batch(1)).result(10)
