@@ -43,20 +43,23 @@ def gaussian_log_delta(mu: float, epsilon: float) -> float:
     """The natural logarithm of `gaussian_delta`, rounded up; −∞ where δ is 0."""
     if not 0 <= mu < math.inf:
         raise InvalidValueError("mu", mu, "a finite number of at least 0")
+    if epsilon < 0:
+        # δ(ε) − e^ε·δ(−ε) = 1 − e^ε, because the noise is symmetric.
+        mirrored = math.exp(epsilon + gaussian_log_delta(mu, -epsilon))
+        return math.log(-math.expm1(epsilon) + mirrored) + 1e-15
     if mu == 0:
-        return math.log(-math.expm1(epsilon)) if epsilon < 0 else -math.inf
+        return -math.inf
     near, far = epsilon / mu - mu / 2, epsilon / mu + mu / 2
-    # near carries an absolute error of about one ulp of |ε|/μ + μ/2, which the exponent −near²/2
+    # near carries an absolute error of about one ulp of ε/μ + μ/2, which the exponent −near²/2
     # multiplies by near; the rest of the formula is good to 1e-13.
-    error = 1e-12 + 4 * _UNIT_ROUNDOFF * (abs(epsilon) / mu + mu) * (1 + max(near, 0.0))
-    if mu < _QUADRATURE_BELOW_MU and near > -1:
+    error = 1e-12 + 4 * _UNIT_ROUNDOFF * far * (1 + max(near, 0.0))
+    if near < -1:
+        density = _PHI_0 * math.exp(-near * near / 2)
+        return math.log(ndtr(-near) - density * _mills(far)) + error
+    if mu < _QUADRATURE_BELOW_MU:
         gap = _mills_difference(epsilon / mu, mu)
-    elif near > -1:
-        gap = _mills(near) - _mills(far)
-    elif far > -1:
-        return math.log(ndtr(-near) - math.exp(-near * near / 2) * _mills(far) * _PHI_0) + error
     else:
-        return math.log(ndtr(-near) - math.exp(epsilon) * ndtr(-far)) + error
+        gap = _mills(near) - _mills(far)
     return -near * near / 2 + math.log(_PHI_0 * gap) + error if gap > 0 else -math.inf
 
 
