@@ -1,0 +1,84 @@
+"""The app: routes, what wraps them, and what runs while it runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from dpdau import __version__
+from dpdau.application import Application
+from dpdau.config import Settings
+from dpdau.pipeline.writer import GroupCommitter
+from dpdau.service.auth import KeyRing
+from dpdau.service.context import ServiceContext
+from dpdau.service.limits import Limits, RateLimiter
+from dpdau.service.metrics import ServiceMetrics
+from dpdau.service.middleware import RequestMiddleware
+from dpdau.service.openapi import describe
+from dpdau.service.problems import add_problem_handlers
+from dpdau.service.routes import ROUTERS
+from dpdau.service.upkeep import keep_up
+
+__all__ = ["create_app"]
+
+_UPKEEP_SECONDS = 60.0
+_DESCRIPTION = """
+Events in, private counts out. Every value comes with its error, its interval and its price, and
+all values of a metric for one period are together differentially private per user.
+
+Errors are problem objects (RFC 9457) with a stable `type`.
+"""
+
+
+def create_app(
+    application: Application, settings: Settings, *, upkeep_seconds: float = _UPKEEP_SECONDS
+) -> FastAPI:
+    """The HTTP service on a wired product, which stays the caller's to close.
+
+    Args:
+        application: the product.
+        settings: gives the keys and the limits.
+        upkeep_seconds: the pause between rounds of upkeep; the first is at the start.
+    """
+    limits = Limits.of(settings)
+    metrics = ServiceMetrics(application)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        writer = GroupCommitter(
+            application.ingestor,
+            max_waiting_events=limits.waiting_events,
+            report=metrics.committed,
+        )
+        metrics.watch(writer)
+        app.state.context = ServiceContext(application, writer, limits, metrics)
+        stopping = asyncio.Event()
+        upkeep = asyncio.create_task(keep_up(application, upkeep_seconds, stopping))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await upkeep
+            await run_in_threadpool(writer.close)
+
+    app = FastAPI(
+        title="dpdau",
+        version=__version__,
+        summary="Daily and monthly active users with differential privacy",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.keys = KeyRing.of(settings)
+    for router in ROUTERS:
+        app.include_router(router)
+    add_problem_handlers(app)
+    describe(app)
+    app.add_middleware(
+        RequestMiddleware, metrics=metrics, rate=RateLimiter(settings.rate_limit_per_minute)
+    )
+    return app

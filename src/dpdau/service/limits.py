@@ -1,0 +1,109 @@
+"""How much one client may send: bytes, events and requests."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from fastapi import Request
+
+from dpdau.config import Settings
+from dpdau.errors import BatchTooLargeError, RateLimitedError
+
+__all__ = ["Limits", "RateLimiter", "read_body"]
+
+_MAX_TRACKED_CLIENTS = 10_000
+_SECONDS_PER_MINUTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may be.
+
+    Attributes:
+        body_bytes: the longest body, as it is sent and also decompressed.
+        batch_events: the most events of one request.
+        waiting_events: beyond this many events in the writer's queue, more are refused.
+    """
+
+    body_bytes: int
+    batch_events: int
+    waiting_events: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The configured limits."""
+        return cls(
+            body_bytes=settings.max_body_bytes,
+            batch_events=settings.max_batch_events,
+            waiting_events=settings.max_waiting_events,
+        )
+
+
+class RateLimiter:
+    """A token bucket per client: a minute's worth may come at once, then at the steady rate.
+
+    Memory is bounded: the client not heard of for longest is forgotten first. Used on the event
+    loop only, so it needs no lock.
+    """
+
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        max_clients: int = _MAX_TRACKED_CLIENTS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """Start with full buckets.
+
+        Args:
+            per_minute: the rate; 0 for no limit.
+            max_clients: how many clients are told apart.
+            clock: gives a time in seconds that never runs backwards.
+        """
+        self._per_minute = per_minute
+        self._max_clients = max_clients
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def spend(self, client: str) -> None:
+        """Take one token of a client's bucket.
+
+        Raises:
+            RateLimitedError: if there is none; says when there will be.
+        """
+        if not self._per_minute:
+            return
+        now = self._clock()
+        rate = self._per_minute / _SECONDS_PER_MINUTE
+        tokens, since = self._buckets.pop(client, (float(self._per_minute), now))
+        tokens = min(tokens + (now - since) * rate, self._per_minute)
+        allowed = tokens >= 1
+        self._buckets[client] = (tokens - 1 if allowed else tokens, now)
+        if len(self._buckets) > self._max_clients:
+            self._buckets.popitem(last=False)
+        if not allowed:
+            raise RateLimitedError(self._per_minute, math.ceil((1 - tokens) / rate))
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body, unless it is too long; what follows the limit is not kept.
+
+    Raises:
+        BatchTooLargeError: if it is announced to be, or turns out to be, too long.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise BatchTooLargeError("bytes", int(announced), max_bytes, "MAX_BODY_BYTES")
+    chunks = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise BatchTooLargeError("bytes", None, max_bytes, "MAX_BODY_BYTES")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,154 @@
+"""`POST /event`: the way in."""
+
+import asyncio
+from concurrent.futures import Future
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from dpdau.errors import DpdauError, EventsRefusedError
+from dpdau.formats import Decoded, decode_body, require_all
+from dpdau.model.events import MAX_USER_ID_BYTES, Refusal
+from dpdau.service.auth import Needs, Scope
+from dpdau.service.bodies import decoded_body, documented_body
+from dpdau.service.context import Context, ServiceContext
+from dpdau.service.openapi import problems
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["events"])
+
+_EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "One person was, or was not, active on one day.",
+    "required": ["user_id", "op"],
+    "properties": {
+        "user_id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_USER_ID_BYTES,
+            "description": f"An opaque name, 1 to {MAX_USER_ID_BYTES} bytes of UTF-8. "
+            "It is replaced by a keyed hash and never stored.",
+        },
+        "op": {
+            "enum": ["+", "-"],
+            "description": '"+" for active; "-" takes it back. The last one wins.',
+        },
+        "day": {"type": "string", "format": "date", "description": "YYYY-MM-DD."},
+        "ts": {
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
+            "description": "In place of day: RFC 3339, or seconds since 1970.",
+        },
+        "scope": {
+            "enum": ["day", "user"],
+            "description": 'With "-" only: "user" erases the person everywhere.',
+        },
+        "metadata": {"type": "object", "description": "Ignored and not stored."},
+    },
+    "additionalProperties": False,
+    "oneOf": [{"required": ["day"]}, {"required": ["ts"]}],
+}
+_EXAMPLE = {
+    "events": [
+        {"user_id": "ada", "op": "+", "day": "2025-10-07"},
+        {"user_id": "bob", "op": "+", "ts": "2025-10-07T09:30:00Z"},
+        {"user_id": "ada", "op": "-", "day": "2025-10-07"},
+    ]
+}
+_TEXT = {"type": "string"}
+_BINARY = {"type": "string", "format": "binary"}
+_BODY = documented_body(
+    {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["events"],
+                "properties": {"events": {"type": "array", "items": _EVENT_SCHEMA}},
+                "additionalProperties": False,
+            },
+            "example": _EXAMPLE,
+        },
+        "application/x-ndjson": {
+            "schema": _TEXT | {"description": "One event a line."},
+            "example": '{"user_id": "ada", "op": "+", "day": "2025-10-07"}\n'
+            '{"user_id": "bob", "op": "+", "day": "2025-10-07"}\n',
+        },
+        "text/csv": {
+            "schema": _TEXT | {"description": "A header line and one event a line."},
+            "example": "user_id,op,day\nada,+,2025-10-07\nbob,+,2025-10-07\n",
+        },
+        "application/vnd.apache.arrow.stream": {
+            "schema": _BINARY | {"description": "Columns with the names of an event's fields."}
+        },
+        "application/vnd.apache.parquet": {
+            "schema": _BINARY | {"description": "Columns with the names of an event's fields."}
+        },
+    }
+)
+
+
+class RefusedEvent(BaseModel):
+    """Why one event of a batch was not accepted."""
+
+    index: int = Field(description="Its position in the batch, counted from 0.")
+    reason: str = Field(description="What is wrong with it and what was expected.")
+
+
+class EventsAccepted(BaseModel):
+    """What became of a batch; sent once it is on disk."""
+
+    accepted: int = Field(description="How many events are stored for good.")
+    rejected: int = Field(description="How many were left out; always 0 without partial=true.")
+    errors: list[RefusedEvent] = Field(description="Every event that was left out.")
+
+
+@router.post(
+    "/event",
+    summary="Send events",
+    dependencies=[Depends(Needs(Scope.INGEST))],
+    responses=problems(400, 401, 403, 413, 415, 422, 429, 503, 507),
+    openapi_extra=_BODY,
+)
+async def add_events(
+    request: Request,
+    context: Context,
+    *,
+    partial: Annotated[
+        bool, Query(description="Keep the good events of a batch that also has bad ones.")
+    ] = False,
+) -> EventsAccepted:
+    """Store a batch of events; the answer is sent once they are durable.
+
+    A batch is accepted whole or refused whole, with the index and reason of every bad event,
+    unless `partial=true`. Sending a batch again changes nothing, so it is safe to retry after
+    any failure. Bodies may be compressed (`Content-Encoding: gzip` or `zstd`).
+    """
+    try:
+        return await _store(request, context, partial=partial)
+    except EventsRefusedError as error:
+        context.metrics.rejected(Refusal(index, reason) for index, reason in error.refusals)
+        raise
+    except DpdauError as error:
+        context.metrics.rejected_request(error.slug)
+        raise
+
+
+async def _store(request: Request, context: ServiceContext, *, partial: bool) -> EventsAccepted:
+    rules = context.application.event_rules(context.limits.batch_events)
+
+    def submit(content_type: str, body: bytes) -> tuple[Decoded, Future[None] | None]:
+        decoded = decode_body(content_type, body, rules)
+        events = decoded.events if partial else require_all(decoded)
+        return decoded, context.writer.submit(events) if len(events) else None
+
+    decoded, committed = await decoded_body(request, context, submit)
+    if committed is not None:
+        await asyncio.wrap_future(committed)
+    context.metrics.accepted(len(decoded.events))
+    context.metrics.rejected(decoded.refusals)
+    return EventsAccepted(
+        accepted=len(decoded.events),
+        rejected=len(decoded.refusals),
+        errors=[RefusedEvent(index=each.index, reason=each.reason) for each in decoded.refusals],
+    )

@@ -1,0 +1,47 @@
+"""Running the service: one process, until it is told to stop."""
+
+import signal
+import sys
+from types import FrameType
+
+import uvicorn
+
+from dpdau.bootstrap import build
+from dpdau.config import Settings
+from dpdau.service.app import create_app
+from dpdau.service.logs import configure_logs
+
+__all__ = ["serve"]
+
+_DRAIN_SECONDS = 30
+_KEEP_ALIVE_SECONDS = 30
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM, then answer what has begun, write what waits, and return.
+
+    Raises:
+        StoreError: if the store cannot be opened, or was made with another secret.
+        SystemExit: if the address cannot be bound, or after SIGTERM.
+    """
+    configure_logs(settings)
+    with build(settings) as application:
+        config = uvicorn.Config(
+            create_app(application, settings),
+            host=settings.service_host,
+            port=settings.service_port,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+        # uvicorn raises the signal again once it has drained; the default action would end the
+        # process before the store is closed.
+        signal.signal(signal.SIGTERM, _exit)
+        uvicorn.Server(config).run()
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
