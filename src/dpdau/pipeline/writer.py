@@ -84,6 +84,11 @@ class GroupCommitter:
         """How many events have been submitted and not yet committed."""
         return self._waiting_events
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the writing thread is there to commit what is submitted."""
+        return self._thread.is_alive()
+
     def submit(self, events: EventColumns) -> Future[None]:
         """Queue a batch.
 
