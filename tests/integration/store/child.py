@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from pyroaring import BitMap
 
-from dpdau.model.ledger import GENESIS_HASH
+from dpdau.model.ledger import GENESIS_HASH, LedgerKind, LedgerRow, chained
+from dpdau.model.releases import Metric
 from dpdau.pipeline.ports import Store, Transaction
 from dpdau.store import SqliteStore
-from support.stores import DAY, ledger_row
+
+DAY = 739_000
 
 
 def say(text: str) -> None:

@@ -24,14 +24,13 @@ CREATE TABLE membership (
 
 CREATE INDEX membership_by_shard ON membership (shard, day);
 
+-- No index by day: it would keep each pseudonym a second time.
 CREATE TABLE tombstones (
     pseudonym INTEGER NOT NULL PRIMARY KEY,
     erased_on INTEGER NOT NULL,
     recorded_on INTEGER NOT NULL,
     user_index INTEGER
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX tombstones_by_day ON tombstones (recorded_on);
 
 CREATE TABLE ledger (
     sequence INTEGER NOT NULL PRIMARY KEY,

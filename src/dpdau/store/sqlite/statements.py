@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-__all__ = ["Migration", "migrations", "query"]
+__all__ = ["Migration", "migrations", "named_queries", "query"]
 
 _FOLDER = resources.files("dpdau.store") / "sql"
 _QUERY_NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
@@ -33,7 +33,7 @@ def query(name: str) -> str:
     Raises:
         KeyError: if there is none of that name.
     """
-    return _queries()[name]
+    return named_queries()[name]
 
 
 @cache
@@ -48,7 +48,8 @@ def migrations() -> tuple[Migration, ...]:
 
 
 @cache
-def _queries() -> dict[str, str]:
+def named_queries() -> dict[str, str]:
+    """Every query, by name."""
     text = (_FOLDER / "queries.sql").read_text("utf-8")
     _, *named = _QUERY_NAME.split(text)
     return {name: body.strip() for name, body in zip(named[::2], named[1::2], strict=True)}

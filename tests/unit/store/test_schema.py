@@ -1,0 +1,158 @@
+"""The file that SQLite keeps: its tables, its guards and its access rights."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pyroaring import BitMap
+
+from dpdau.errors import StoreError
+from dpdau.store import SqliteStore
+from dpdau.store.sqlite.connections import APPLICATION_ID, connect
+from dpdau.store.sqlite.statements import Migration, migrations
+from support.stores import DAY, ledger_row
+
+REST = "recorded_at, charge, body, previous_hash, hash FROM ledger"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "data" / "dpdau.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def connection(store: SqliteStore, path: Path) -> Iterator[sqlite3.Connection]:
+    with store.write() as transaction:
+        transaction.append_ledger(ledger_row(1, subject="first"))
+    with closing(connect(path, 0)) as opened:
+        yield opened
+
+
+def test_the_file_bears_the_mark_and_the_version(connection: sqlite3.Connection) -> None:
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (migrations()[-1].version,)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("journal_mode", "wal"),
+        ("synchronous", 2),
+        ("secure_delete", 1),
+        ("foreign_keys", 1),
+    ],
+)
+def test_connections_are_durable_and_forgetful(
+    connection: sqlite3.Connection, setting: str, value: object
+) -> None:
+    assert connection.execute(f"PRAGMA {setting}").fetchone() == (value,)
+
+
+def test_only_the_owner_may_read_any_file_of_the_store(store: SqliteStore, path: Path) -> None:
+    with store.write() as transaction:
+        transaction.put_meta("name", "value")
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == {
+        "dpdau.sqlite3": 0o600,
+        "dpdau.sqlite3-shm": 0o600,
+        "dpdau.sqlite3-wal": 0o600,
+    }
+
+
+def test_every_table_is_strict(connection: sqlite3.Connection) -> None:
+    tables = connection.execute(
+        "SELECT name, strict FROM pragma_table_list "
+        "WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%'"
+    ).fetchall()
+    assert len(tables) == 8
+    assert all(strict for _, strict in tables)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger SET body = '{}'",
+        "DELETE FROM ledger",
+        "INSERT OR REPLACE INTO ledger SELECT * FROM ledger",
+        f"INSERT OR REPLACE INTO ledger SELECT 2, kind, metric, period, subject, {REST}",
+        f"INSERT INTO ledger SELECT 3, kind, metric, period, 'other', {REST}",
+    ],
+)
+def test_the_file_itself_refuses_to_change_or_skip_ledger_rows(
+    connection: sqlite3.Connection, statement: str
+) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="the ledger is append-only"):
+        connection.execute(statement)
+    assert connection.execute("SELECT sequence, subject FROM ledger").fetchall() == [(1, "first")]
+
+
+def test_two_people_never_share_an_index(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO users VALUES (10, 0)")
+    with pytest.raises(sqlite3.IntegrityError, match=r"users\.user_index"):
+        connection.execute("INSERT INTO users VALUES (20, 0)")
+
+
+def test_membership_is_kept_in_shards_and_empty_ones_are_removed(
+    store: SqliteStore, connection: sqlite3.Connection
+) -> None:
+    with store.write() as transaction:
+        transaction.update_members(DAY, BitMap([1, 65_535, 65_536, 200_000]), BitMap())
+        transaction.update_members(DAY, BitMap([2]), BitMap([65_536]))
+    rows = connection.execute("SELECT day, shard, bitmap FROM membership").fetchall()
+    kept = {(day, shard): set(BitMap.deserialize(blob)) for day, shard, blob in rows}
+    assert kept == {(DAY, 0): {1, 2, 65_535}, (DAY, 3): {200_000}}
+
+
+def test_a_repeated_update_writes_nothing(store: SqliteStore, path: Path) -> None:
+    def update() -> None:
+        with store.write() as transaction:
+            transaction.update_members(DAY, BitMap([1, 2]), BitMap([3]))
+
+    update()
+    size = path.with_name("dpdau.sqlite3-wal").stat().st_size
+    update()
+    assert path.with_name("dpdau.sqlite3-wal").stat().st_size == size
+
+
+def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = SqliteStore(path)
+    with older.write() as transaction:
+        transaction.put_meta("name", "kept")
+    older.close()
+    next_version = migrations()[-1].version + 1
+    step = Migration(next_version, ("ALTER TABLE meta ADD COLUMN note TEXT;",))
+    steps = (*migrations(), step)
+    monkeypatch.setattr("dpdau.store.sqlite.connections.migrations", lambda: steps)
+    newer = SqliteStore(path)
+    with newer.read() as reader:
+        assert reader.meta("name") == "kept"
+    newer.close()
+    with closing(connect(path, 0)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (next_version,)
+        assert connection.execute("SELECT note FROM meta").fetchall() == [(None,)]
+
+
+def test_a_failed_step_of_the_schema_leaves_the_former_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SqliteStore(path).close()
+    known = migrations()
+    version = known[-1].version
+    broken = ("CREATE TABLE half (done INTEGER) STRICT;", "INSERT INTO nowhere VALUES (1);")
+    steps = (*known, Migration(version + 1, broken))
+    monkeypatch.setattr("dpdau.store.sqlite.connections.migrations", lambda: steps)
+    with pytest.raises(StoreError, match="no such table: nowhere"):
+        SqliteStore(path)
+    with closing(connect(path, 0)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (version,)
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE name = 'half'")
+        assert tables.fetchall() == []
