@@ -26,16 +26,15 @@ PRAGMA cache_size = -16000;
 """
 
 
-def connect(path: Path, busy_timeout_seconds: float, *, mode: str = "rw") -> sqlite3.Connection:
+def connect(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
     """Open a connection that begins and ends transactions only when told.
 
     Args:
         path: the file, which must exist.
         busy_timeout_seconds: how long a statement waits for another process's lock.
-        mode: SQLite's open mode, with further URI parameters if need be.
     """
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
+        f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=busy_timeout_seconds,
         isolation_level=None,
@@ -78,7 +77,8 @@ def _create(path: Path) -> None:
     except FileExistsError:
         # Not opened here: closing any handle of a file drops the locks that other connections
         # of this process hold on it.
-        return
+        if path.is_dir():
+            raise StoreCorruptError(path, "it is a directory") from None
     except OSError as error:
         raise StoreReadOnlyError(path) from error
 
@@ -88,7 +88,8 @@ def _glance(path: Path) -> None:
 
     Read as immutable, SQLite takes no lock, replays no journal and writes nothing.
     """
-    with closing(connect(path, 0, mode="ro&immutable=1")) as connection:
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
         try:
             _is_empty(connection, path)
         except sqlite3.DatabaseError as error:
@@ -119,7 +120,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         for migration in migrations()[found:]:
             for statement in migration.statements:
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {migration.version}")
+        # Recorded even if nothing changed: on a file that cannot be written, BEGIN IMMEDIATE
+        # succeeds and only a real change fails.
+        connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
     finally:
         connection.rollback()
