@@ -1,0 +1,123 @@
+# The commands of daily work. `make run` and `make test` are all that a fresh machine needs.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+HYPOTHESIS_PROFILE ?= ci
+PYTEST_WORKERS ?= auto
+# For `make lock`: --upgrade takes the newest releases, without it pins stay where they can.
+LOCK_FLAGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
+BENCHES := $(sort $(wildcard bench/[a-z]*.py))
+
+# What must be covered entirely, every branch of it.
+CRITICAL := src/dpdau/privacy/*,src/dpdau/pipeline/*,src/dpdau/store/*
+
+# Each stands for a finished installation, so that nothing is installed twice.
+CREATED := $(VENV)/.created
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+EXAMPLE := $(VENV)/.example
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r name meaning; do printf '%-18s %s\n' "$$name" "$$meaning"; done
+
+# --- the product ---------------------------------------------------------------------------
+
+.PHONY: run
+run: $(RUNTIME) ## install what is needed and serve
+	@exec $(BIN)/dpdau serve
+
+.PHONY: demo
+demo: $(RUNTIME) $(EXAMPLE) ## the whole job on a real purchase log, in less than a minute
+	@exec $(BIN)/python tools/demo.py
+
+# --- working on it -------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(DEVELOPMENT) settings ## install all for development, and the hooks of git
+	@if git rev-parse --git-dir >/dev/null 2>&1; then $(BIN)/pre-commit install; fi
+
+.PHONY: fmt
+fmt: $(DEVELOPMENT) ## format the code and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+.PHONY: lint
+lint: $(DEVELOPMENT) settings ## check style, types, layers, spelling and generated documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python tools/cli_reference.py --check
+
+.PHONY: settings
+settings: $(DEVELOPMENT)
+	$(BIN)/python tools/settings_reference.py --check
+	$(BIN)/python tools/check_placeholders.py
+
+.PHONY: references
+references: $(DEVELOPMENT) ## write the generated documents anew
+	$(BIN)/python tools/settings_reference.py
+	$(BIN)/python tools/cli_reference.py
+
+.PHONY: test
+test: lint ## lint, then run every test and hold the coverage
+	$(BIN)/pytest --numprocesses $(PYTEST_WORKERS) --hypothesis-profile $(HYPOTHESIS_PROFILE) \
+		--cov --cov-report term
+	@report=$$($(BIN)/coverage report --include '$(CRITICAL)' --fail-under 100) \
+		|| { echo "$$report"; echo 'Every branch of these files must be covered.'; exit 1; }
+
+.PHONY: bench
+bench: $(DEVELOPMENT) ## run every benchmark
+	@for script in $(BENCHES); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+.PHONY: lock
+lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
+	@sed -i '/^-e \.$$/d' requirements.txt requirements-dev.txt
+	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt \
+		pyproject.toml
+	@for file in requirements.txt requirements-dev.txt; do echo '-e .' >>$$file; done
+
+.PHONY: clean
+clean: ## delete what was built and installed; data stays
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
+		.pytest_cache .hypothesis .import_linter_cache src/*.egg-info
+	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- installation --------------------------------------------------------------------------
+
+$(CREATED):
+	@command -v $(PYTHON) >/dev/null \
+		|| { echo 'Python is missing: install python3 and python3-venv, 3.11 or newer.'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$$($(PYTHON) --version) is too old: name 3.11 or newer, as in" \
+			'`make run PYTHON=python3.12`.'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments:" \
+			'install the package python3-venv.'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUNTIME): requirements.txt pyproject.toml | $(CREATED)
+	$(PIP) install --quiet --requirement requirements.txt
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.txt requirements.txt pyproject.toml | $(CREATED)
+	$(PIP) install --quiet --requirement requirements-dev.txt
+	@touch $(RUNTIME) $@
+
+# The package is wanted for its data alone, so it comes without what it would import.
+$(EXAMPLE): Makefile $(RUNTIME) | $(CREATED)
+	$(PIP) install --quiet --no-deps lifetimes==0.11.3
+	@touch $@

@@ -1,0 +1,23 @@
+"""What holds for every test: how Hypothesis searches, and no settings but the test's own."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from dpdau.config import Settings, describe_settings
+
+# `make test` always tries the same examples; run by hand, pytest looks for new ones.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("dev", deadline=None)
+settings.register_profile("thorough", deadline=None, max_examples=5_000)
+settings.load_profile("dev")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for setting in describe_settings():
+            patch.delenv(setting.name, raising=False)
+        patch.setitem(Settings.model_config, "env_file", None)
+        yield
