@@ -197,6 +197,11 @@ def test_a_secret_in_bytes_that_are_no_text_is_refused(monkeypatch: pytest.Monke
     assert problems()[0].startswith("HASH_SALT_SECRET is unfit")
 
 
+def test_secrets_that_differ_are_fine() -> None:
+    settings = load_settings(**{name: f"{KEY}-{name}" for name in SECRETS})
+    assert settings.read_api_key != settings.admin_api_key
+
+
 def test_no_two_secrets_may_be_equal() -> None:
     assert problems(hash_salt_secret=KEY, read_api_key=KEY, admin_api_key=KEY) == (
         "READ_API_KEY equals HASH_SALT_SECRET; expected a value of its own",
