@@ -135,7 +135,9 @@ class TestSingleReleases:
             with pytest.raises(StoreError):
                 app.release(Metric.DAU, YESTERDAY)
         assert app.ledger() == []
-        assert app.release(Metric.DAU, YESTERDAY).budget.epsilon_spent == pytest.approx(0.3, abs=1e-5)
+        assert app.release(Metric.DAU, YESTERDAY).budget.epsilon_spent == pytest.approx(
+            0.3, abs=1e-5
+        )
 
 
 class TestSeries:
@@ -159,11 +161,11 @@ class TestSeries:
         view = app.release(Metric.DAU, date(2025, 11, 5))
         rows = app.ledger(Metric.DAU)
         assert [row.kind for row in rows] == [LedgerKind.SERIES, *[LedgerKind.RELEASE] * 5]
-        assert [row.subject for row in rows[1:]] == [f"dau-1d-2025-11-0{day}" for day in range(1, 6)]
+        assert [row.subject for row in rows[1:]] == [
+            f"dau-1d-2025-11-0{day}" for day in range(1, 6)
+        ]
         assert app.release(Metric.DAU, date(2025, 11, 5)) == view
-        assert list(app.publish(date(2025, 11, 5), date(2025, 11, 1))) == [
-            release for release in app.publish(date(2025, 11, 5)) if release.metric is Metric.MAU
-        ] or True
+        assert {row.metric for row in app.publish(date(2025, 11, 5))} == {Metric.MAU}
         assert len(app.ledger(Metric.DAU)) == 6
 
     def test_true_totals_are_kept_only_until_the_period_is_complete(
@@ -369,13 +371,11 @@ class TestBudgets:
 
 
 class TestUpkeep:
-    def test_closed_days_are_published_by_themselves(
-        self, open_app: Any, clock: FakeClock
-    ) -> None:
+    def test_closed_days_are_published_by_themselves(self, open_app: Any, clock: FakeClock) -> None:
         app = open_app(mechanism_mau="gaussian")
         report = app.upkeep.run()
         assert len(report.published) == 19
-        assert (report.due_days, report.waiting_erasures, report.refused) == (0, 0, None)
+        assert (report.due_days, report.waiting_erasures, report.refused) == (0, 0, [])
         clock.advance(days=1)
         assert app.upkeep.run().published == ["dau-1d-2025-11-20"]
 
@@ -383,9 +383,9 @@ class TestUpkeep:
         self, open_app: Any
     ) -> None:
         open_app(**EXACT, lateness_hours=0).release(Metric.DAU, YESTERDAY)
-        report = open_app(mechanism_mau="gaussian", dau_budget_total=3.0).upkeep.run()
-        assert report.published == []
-        assert report.refused is not None
+        report = open_app().upkeep.run()
+        assert {name[:3] for name in report.published} == {"mau"}
+        assert [message[:14] for message in report.refused] == ["The dau budget"]
         assert report.due_days == 19
 
     def test_activity_past_the_retention_is_dropped(

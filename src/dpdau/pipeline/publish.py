@@ -4,7 +4,7 @@ Whether a value is released follows from the question, the calendar and the ledg
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -140,13 +140,16 @@ class Publisher:
             unpublished=[day for day, release in found.items() if release is None],
         )
 
-    def publish_through(self, end: date, start: date | None = None) -> Iterator[Release]:
+    def publish_through(
+        self, end: date, start: date | None = None, metrics: Iterable[Metric] = Metric
+    ) -> Iterator[Release]:
         """Publish every closed day that is due, oldest first, metric by metric.
 
         Args:
             end: the newest day to publish; days that are still open are left for later.
             start: the oldest day to publish; by default what is due: periods that have begun
                 to be published, and all since the store was made.
+            metrics: which ones.
 
         Yields:
             Each new release, already durable. Metrics that are released per release are
@@ -156,7 +159,7 @@ class Publisher:
             BudgetExhaustedError: if a budget has no room; what was yielded before stands.
         """
         end = min(end, self._calendar.last_closed_day())
-        for rules in self._rules.values():
+        for rules in map(self._rules.__getitem__, metrics):
             if rules.mechanism is not Mechanism.CONTINUAL:
                 yield from () if start is None else self._publish_days(rules, start, end)
             elif start is None:
@@ -184,12 +187,13 @@ class Publisher:
             yield from self._series.publish(rules, min(end, period.last))
 
     def _publish_range(self, rules: MetricRules, start: date, end: date) -> Iterator[Release]:
-        for period in self._periods(start, min(end, self._calendar.last_closed_day())):
+        end = min(end, self._calendar.last_closed_day())
+        for period in self._periods(start, end):
             if self._is_retained(period.first, rules.window_days):
                 yield from self._series.publish(rules, min(end, period.last))
 
     def _publish_days(self, rules: MetricRules, start: date, end: date) -> Iterator[Release]:
-        for offset in range((min(end, self._calendar.last_closed_day()) - start).days + 1):
+        for offset in range((end - start).days + 1):
             key = ReleaseKey(rules.metric, rules.window_days, start + timedelta(days=offset))
             with self._store.read() as reader:
                 known = latest_release(reader, key) is not None
@@ -210,10 +214,10 @@ class Publisher:
                 if key.metric is rules.metric and key.window_days == rules.window_days
             }
             created_on = reader.meta(CREATED_ON)
-            since_creation = (
-                [] if created_on is None else self._periods(date.fromisoformat(created_on), end)
-            )
-            candidates = {Period.named(name) for name in running} | set(since_creation)
+            candidates = {Period.named(name) for name in running}
+            if created_on is not None:
+                first = self._calendar.period_of(date.fromisoformat(created_on)).first
+                candidates.update(self._periods(first, end))
             for period in sorted(candidates, key=lambda period: period.first):
                 published = self._series.published_rows(reader, rules, period)
                 if published < period.days and self._is_retained(period.first, rules.window_days):

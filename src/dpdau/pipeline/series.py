@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from dpdau.errors import StoreError
 from dpdau.model.calendar import Calendar, Period
-from dpdau.model.ledger import LedgerKind, LedgerRow
+from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Release, ReleaseKey, SeriesKey
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.count import present_users, sketch_of
@@ -39,6 +39,7 @@ class SeriesPublisher:
         self._store = store
         self._calendar = calendar
         self._budget = budget
+        self._plans: dict[str, Plan] = {}  # by the hash of their row: two a month
 
     def publish(self, rules: MetricRules, through: date) -> Iterator[Release]:
         """Publish the missing rows of one period up to a closed day, oldest first.
@@ -46,9 +47,11 @@ class SeriesPublisher:
         Each row is durable when it is yielded.
 
         Raises:
+            DayOpenError: if the day has not closed.
             BudgetExhaustedError: if the period has no plan yet and its budget has no room for
                 one.
         """
+        self._calendar.require_closed(through)
         period = self._calendar.period_of(through)
         last_row = period.index_of(through)
         with self._store.read() as reader:
@@ -75,11 +78,20 @@ class SeriesPublisher:
     def plan_for(self, rules: MetricRules, period: Period) -> Plan:
         """The period's recorded plan, or the one that would be recorded now."""
         with self._store.read() as reader:
-            recorded = recorded_plan(reader, _series_key(rules, period))
+            recorded = self._recorded_plan(reader, _series_key(rules, period))
         if recorded is not None:
             return recorded
         presence = Presence.of(period.days, rules.presence_runs)
         return make_plan(period.days, presence, rules.series_epsilon, rules.delta)
+
+    def _recorded_plan(self, reader: Reader, series: SeriesKey) -> Plan | None:
+        """The plan that a series was opened with, or None if it was not opened."""
+        row = reader.ledger_row(LedgerKind.SERIES, series.series_id)
+        if row is None:
+            return None
+        if row.hash not in self._plans:
+            self._plans[row.hash] = Plan.from_dict(row.body)
+        return self._plans[row.hash]
 
     def _publish_row(
         self,
@@ -118,7 +130,7 @@ class SeriesPublisher:
         self, transaction: Transaction, series: SeriesKey, period: Period, plan: Plan
     ) -> Plan:
         """The series' recorded plan; records and charges this one if there is none."""
-        recorded = recorded_plan(transaction, series)
+        recorded = self._recorded_plan(transaction, series)
         if recorded is not None:
             return recorded
         charge = GaussianCharge(
@@ -170,16 +182,6 @@ class SeriesPublisher:
             plan_id=plan.plan_id,
             released_at=self._calendar.now(),
         )
-
-
-def recorded_plan(reader: Reader, series: SeriesKey) -> Plan | None:
-    """The plan that a series was opened with, or None if it was not opened."""
-    row = reader.ledger_row(LedgerKind.SERIES, series.series_id)
-    return None if row is None else _plan_of(row)
-
-
-def _plan_of(row: LedgerRow) -> Plan:
-    return Plan.from_dict(row.body)
 
 
 def _series_key(rules: MetricRules, period: Period) -> SeriesKey:

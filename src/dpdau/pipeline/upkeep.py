@@ -5,6 +5,7 @@ from datetime import date
 
 from dpdau.errors import BudgetExhaustedError
 from dpdau.model.calendar import Calendar, Period
+from dpdau.model.releases import Metric
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ports import Store
 from dpdau.pipeline.publish import Publisher
@@ -18,13 +19,13 @@ class UpkeepReport:
 
     Attributes:
         published: ids of the releases made.
-        refused: why publishing stopped early, or None.
+        refused: why the publication of a metric stopped early, one message each.
         due_days: closed days of continual series that still wait.
         waiting_erasures: erasures whose pages still have to be purged.
     """
 
     published: list[str]
-    refused: str | None
+    refused: list[str]
     due_days: int
     waiting_erasures: int
 
@@ -46,12 +47,14 @@ class Upkeep:
         waiting = self._eraser.finish()
         self._drop_old()
         published: list[str] = []
-        refused: str | None = None
-        try:
-            for release in self._publisher.publish_through(self._calendar.last_closed_day()):
-                published.append(release.release_id)  # noqa: PERF401 - what came before an error counts
-        except BudgetExhaustedError as error:
-            refused = error.message
+        refused: list[str] = []
+        end = self._calendar.last_closed_day()
+        for metric in Metric:
+            try:
+                for release in self._publisher.publish_through(end, metrics=[metric]):
+                    published.append(release.release_id)  # noqa: PERF401 - keeps what came before an error
+            except BudgetExhaustedError as error:
+                refused.append(error.message)
         return UpkeepReport(published, refused, self._publisher.due_days(), waiting)
 
     def _drop_old(self) -> None:
