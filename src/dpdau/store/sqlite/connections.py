@@ -16,13 +16,16 @@ APPLICATION_ID = 0x64706461
 
 _OWNER_ONLY = 0o600
 
+# New users lie anywhere in their table, so a batch of them touches about as many pages; a log of
+# 32 MB lets several batches share the work of copying those back.
 _SETTINGS = """
 PRAGMA synchronous = FULL;
 PRAGMA secure_delete = ON;
 PRAGMA foreign_keys = ON;
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
-PRAGMA cache_size = -16000;
+PRAGMA cache_size = -32000;
+PRAGMA wal_autocheckpoint = 8000;
 """
 
 
