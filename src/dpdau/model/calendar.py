@@ -18,6 +18,8 @@ __all__ = ["Calendar", "Period", "PeriodKind", "parse_day", "utc_now"]
 
 _DECEMBER = 12
 _MONTHS_IN_QUARTER = 3
+# So that a day's end, its closing and the end of a range behind it are days too.
+_LAST_YEAR = 9_990
 _PERIOD_NAME = re.compile(r"(?P<year>\d{4})(-(?P<month>0[1-9]|1[0-2])|-Q(?P<quarter>[1-4]))?")
 
 
@@ -161,8 +163,9 @@ def parse_day(text: str, parameter: str = "day") -> date:
         day = date.fromisoformat(text)
     except ValueError:
         day = None
-    if day is None or day.isoformat() != text:
-        raise InvalidValueError(parameter, text, "a calendar day written as YYYY-MM-DD")
+    if day is None or day.isoformat() != text or day.year > _LAST_YEAR:
+        expected = f"a calendar day written as YYYY-MM-DD, up to the year {_LAST_YEAR}"
+        raise InvalidValueError(parameter, text, expected)
     return day
 
 

@@ -82,10 +82,21 @@ def test_events_are_accepted_from_the_retention_to_tomorrow() -> None:
     assert here.accepted_days() == (date(2025, 11, 21) - timedelta(days=400), date(2025, 11, 22))
 
 
-@pytest.mark.parametrize("text", ["2025-1-1", "20250101", "2025-02-29", "today", "", "2025-W01-1"])
+@pytest.mark.parametrize(
+    "text",
+    ["2025-1-1", "20250101", "2025-02-29", "today", "", "2025-W01-1", "9991-01-01", "9999-12-31"],
+)
 def test_a_day_in_any_other_form_is_refused(text: str) -> None:
     with pytest.raises(InvalidValueError, match="YYYY-MM-DD"):
         parse_day(text)
+
+
+def test_every_day_that_can_be_read_has_an_end_and_a_period() -> None:
+    here = calendar(datetime(2025, 11, 20, tzinfo=UTC), "Pacific/Kiritimati", lateness_hours=720)
+    for text in ("0001-01-01", "9990-12-31"):
+        day = parse_day(text)
+        assert here.is_closed(day) == (day < here.today())
+        assert Period.named(here.period_of(day).name) == here.period_of(day)
 
 
 def test_a_day_is_read_as_written() -> None:
