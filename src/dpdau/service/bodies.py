@@ -24,7 +24,7 @@ _INLINE_BYTES = 16_384
 async def decoded_body(
     request: Request,
     context: ServiceContext,
-    decode: Callable[[str, bytes], _Decoded],
+    decode: Callable[[str | None, bytes], _Decoded],
 ) -> _Decoded:
     """Read, decompress and decode a body, in a thread unless that takes less than the switch.
 
@@ -39,8 +39,8 @@ async def decoded_body(
         MalformedBodyError: if it cannot be decompressed.
     """
     raw = await read_body(request, context.limits.body_bytes)
-    content_type = request.headers.get("content-type", "")
-    encoding = request.headers.get("content-encoding", "")
+    content_type = request.headers.get("content-type")
+    encoding = request.headers.get("content-encoding")
     work = partial(_decoded, raw, encoding, content_type, context.limits.body_bytes, decode)
     if len(raw) <= _INLINE_BYTES and not encoding:
         return work()
@@ -84,10 +84,9 @@ def documented_body(
 
 def _decoded(
     raw: bytes,
-    encoding: str,
-    content_type: str,
+    encoding: str | None,
+    content_type: str | None,
     max_bytes: int,
-    decode: Callable[[str, bytes], _Decoded],
+    decode: Callable[[str | None, bytes], _Decoded],
 ) -> _Decoded:
-    body = decompress(raw, encoding, max_bytes) if encoding else raw
-    return decode(content_type, body)
+    return decode(content_type, decompress(raw, encoding, max_bytes))

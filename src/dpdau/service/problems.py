@@ -177,6 +177,6 @@ def _problem(
             "request_id": scope[REQUEST_ID],
             **(details or {}),
         },
-        status_code=status,
+        status_code=int(status),
         headers=dict(headers or {}),
     )

@@ -112,8 +112,8 @@ def state(context: Context, erasure_id: str) -> Response:
     return json_answer(context.application.erasure(erasure_id))
 
 
-def _user_ids(content_type: str, body: bytes) -> list[str]:
-    media_type = content_type.partition(";")[0].strip().lower()
+def _user_ids(content_type: str | None, body: bytes) -> list[str]:
+    media_type = (content_type or _JSON).partition(";")[0].strip().lower()
     if media_type == _JSON:
         user_ids = _of_object(body)
     elif media_type == _NDJSON:

@@ -137,7 +137,7 @@ async def add_events(
 async def _store(request: Request, context: ServiceContext, *, partial: bool) -> EventsAccepted:
     rules = context.application.event_rules(context.limits.batch_events)
 
-    def submit(content_type: str, body: bytes) -> tuple[Decoded, Future[None] | None]:
+    def submit(content_type: str | None, body: bytes) -> tuple[Decoded, Future[None] | None]:
         decoded = decode_body(content_type, body, rules)
         events = decoded.events if partial else require_all(decoded)
         return decoded, context.writer.submit(events) if len(events) else None
