@@ -119,6 +119,7 @@ class MalformedBodyError(InputError):
 
     def __init__(self, expected_format: str, reason: str) -> None:
         self.expected_format = expected_format
+        self.reason = reason
         super().__init__(
             f"The body is not valid {expected_format}: {reason}. Nothing was stored.",
             expected_format=expected_format,

@@ -1,6 +1,28 @@
-"""From the bytes of a body or a file to columns of events and reasons to refuse others."""
+"""From the bytes of a body or a file to columns of events, and reasons to refuse the others."""
 
+from dpdau.formats.arrow_events import decode_arrow, decode_parquet
+from dpdau.formats.csv_events import decode_csv
+from dpdau.formats.encodings import decompress
+from dpdau.formats.files import FILE_SUFFIXES, FileChunk, RefusedLine, file_size, read_file
 from dpdau.formats.json_events import decode_json, decode_ndjson
+from dpdau.formats.media import MEDIA_TYPES, decode_body
 from dpdau.formats.rules import Decoded, EventRules, require_all
 
-__all__ = ["Decoded", "EventRules", "decode_json", "decode_ndjson", "require_all"]
+__all__ = [
+    "FILE_SUFFIXES",
+    "MEDIA_TYPES",
+    "Decoded",
+    "EventRules",
+    "FileChunk",
+    "RefusedLine",
+    "decode_arrow",
+    "decode_body",
+    "decode_csv",
+    "decode_json",
+    "decode_ndjson",
+    "decode_parquet",
+    "decompress",
+    "file_size",
+    "read_file",
+    "require_all",
+]

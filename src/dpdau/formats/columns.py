@@ -7,21 +7,32 @@ A reason names the field and what was expected, and never quotes a value that wa
 understood: columns get mixed up, and then the value may be a user id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dpdau.errors import MalformedBodyError
 from dpdau.formats.days import DayReader
 from dpdau.formats.rules import Decoded, EventRules
 from dpdau.model.events import MAX_USER_ID_BYTES, EventColumns, Refusal
 
-__all__ = ["FIELDS", "UNKNOWN_FIELD", "Misfit", "RawColumns", "judge"]
+__all__ = [
+    "FIELDS",
+    "UNKNOWN_FIELD",
+    "Field",
+    "Misfit",
+    "RawColumns",
+    "Rows",
+    "judge",
+    "require_columns",
+]
 
 FIELDS = ("user_id", "op", "day", "ts", "scope", "metadata")
 UNKNOWN_FIELD = f"has an unknown field; known are {', '.join(FIELDS)} (which is ignored)"
+_KNOWN_COLUMNS = f"known columns are {', '.join(FIELDS)} and metadata.*"
 
 _OPS = frozenset({"+", "-"})
 _SCOPES = frozenset({None, "day", "user"})
@@ -63,6 +74,48 @@ class RawColumns:
     timestamps: Sequence[Field] | None = None
     scopes: Sequence[Field] | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive rows of a file.
+
+    Attributes:
+        columns: their n fields.
+        line_numbers: the n lines on which they begin, counted from 1.
+        text_of: gives a row, counted from 0, as it stood in the file.
+        lines_read: how many lines of the file have been read by now.
+        share_read: which share of the file that is, or None if the file's position tells it.
+    """
+
+    columns: RawColumns
+    line_numbers: Sequence[int]
+    text_of: Callable[[int], str]
+    lines_read: int
+    share_read: float | None = None
+
+
+def require_columns(names: Sequence[str], expected_format: str) -> None:
+    """Pass if a table whose columns have these names is one of events.
+
+    Raises:
+        MalformedBodyError: saying which is missing, or the position of one that is unknown or
+            there twice; its name is not repeated, since a table without a header has a user id
+            in its place.
+    """
+    for position, name in enumerate(names, start=1):
+        if name not in FIELDS and not name.startswith("metadata."):
+            reason = f"the name of column {position} is unknown; {_KNOWN_COLUMNS}"
+            raise MalformedBodyError(expected_format, reason)
+        if name in names[: position - 1]:
+            raise MalformedBodyError(expected_format, f"column {position} is there twice")
+    for name in ("user_id", "op"):
+        if name not in names:
+            reason = f"there is no column {name}; {_KNOWN_COLUMNS}"
+            raise MalformedBodyError(expected_format, reason)
+    if "day" not in names and "ts" not in names:
+        reason = f"there is neither a column day nor a column ts; {_KNOWN_COLUMNS}"
+        raise MalformedBodyError(expected_format, reason)
 
 
 def judge(columns: RawColumns, rules: EventRules) -> Decoded:

@@ -5,18 +5,24 @@ microsecond an event. Only when that fails is every event decoded by itself, to 
 Of a field given twice the last counts, as in most JSON readers; null stands for an absent field.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from dpdau.errors import MalformedBodyError
-from dpdau.formats.columns import UNKNOWN_FIELD, Field, Misfit, RawColumns, judge
-from dpdau.formats.rules import MAX_LINE_BYTES, Decoded, EventRules, require_size
+from dpdau.formats.columns import UNKNOWN_FIELD, Field, Misfit, RawColumns, Rows, judge
+from dpdau.formats.rules import (
+    BYTE_ORDER_MARK,
+    MAX_LINE_BYTES,
+    TOO_LONG,
+    Decoded,
+    EventRules,
+    require_size,
+)
 
-__all__ = ["BYTE_ORDER_MARK", "columns_of_lines", "decode_json", "decode_ndjson"]
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+__all__ = ["decode_json", "decode_ndjson", "json_rows"]
 
 _EXPECTED = (
     '{"events": [{"user_id": …, "op": …, "day": …}, …]} and nothing beside "events" '
@@ -86,11 +92,33 @@ def decode_ndjson(body: bytes, rules: EventRules) -> Decoded:
     lines = body.removeprefix(BYTE_ORDER_MARK).split(b"\n")
     lines = [line for line in lines if line and not line.isspace()]
     require_size(len(lines), rules)
-    return judge(columns_of_lines(lines), rules)
+    return judge(_columns_of_lines(lines), rules)
 
 
-def columns_of_lines(lines: Sequence[bytes]) -> RawColumns:
-    """The fields of n lines that each should be an event."""
+def json_rows(pieces: Iterable[list[bytes]]) -> Iterator[Rows]:
+    """Read one event a line from a file; blank lines are skipped.
+
+    Args:
+        pieces: consecutive lines, without their line feeds.
+    """
+    lines_read = 0
+    for piece in pieces:
+        if lines_read == 0:
+            piece[0] = piece[0].removeprefix(BYTE_ORDER_MARK)
+        numbers: Sequence[int] = range(lines_read + 1, lines_read + len(piece) + 1)
+        lines_read += len(piece)
+        lines = [line for line in piece if line and not line.isspace()]
+        if len(lines) < len(piece):
+            pairs = zip(numbers, piece, strict=True)
+            numbers = [number for number, line in pairs if line and not line.isspace()]
+        yield Rows(_columns_of_lines(lines), numbers, partial(_text_of, lines), lines_read)
+
+
+def _text_of(lines: Sequence[bytes], index: int) -> str:
+    return lines[index].decode(errors="backslashreplace")
+
+
+def _columns_of_lines(lines: Sequence[bytes]) -> RawColumns:
     if max(map(len, lines), default=0) <= MAX_LINE_BYTES:
         try:
             return _columns([*map(_decode_event, lines)])
@@ -156,7 +184,7 @@ def _columns_with_faults(events: Sequence[bytes]) -> RawColumns:
 def _fields(event: bytes) -> _Row | str:
     """The fields of one event, or why it is none."""
     if len(event) > MAX_LINE_BYTES:
-        return f"is longer than {MAX_LINE_BYTES:,} bytes"
+        return TOO_LONG
     try:
         whole = _decode_event(event)
     except _DECODE_ERRORS:

@@ -7,10 +7,23 @@ from zoneinfo import ZoneInfo
 from dpdau.errors import BatchTooLargeError, EventsRefusedError
 from dpdau.model.events import EventColumns, Refusal
 
-__all__ = ["MAX_LINE_BYTES", "Decoded", "EventRules", "require_all", "require_size"]
+__all__ = [
+    "BYTE_ORDER_MARK",
+    "MAX_LINE_BYTES",
+    "TOO_LONG",
+    "Decoded",
+    "EventRules",
+    "require_all",
+    "require_size",
+]
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Some programs write it before UTF-8 text; it is skipped."""
 
 MAX_LINE_BYTES = 1 << 20
-"""Lines of NDJSON and CSV that are longer are refused: they cannot be read in bounded memory."""
+"""Longer lines of NDJSON and CSV are refused, so that files are read in bounded memory."""
+
+TOO_LONG = f"is longer than {MAX_LINE_BYTES:,} bytes"
 
 
 @dataclass(frozen=True, slots=True)

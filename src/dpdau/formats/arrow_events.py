@@ -1,0 +1,220 @@
+"""Apache Arrow and Parquet: one event a row, in typed columns.
+
+Text columns that are stored as dictionaries stay so until their distinct values are Python
+strings: a short input cannot unfold into a long one.
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, BinaryIO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dpdau.errors import BatchTooLargeError, MalformedBodyError
+from dpdau.formats.columns import Field, RawColumns, Rows, judge, require_columns
+from dpdau.formats.ipc import has_compressed_buffers
+from dpdau.formats.rules import Decoded, EventRules, require_size
+
+__all__ = ["arrow_rows", "decode_arrow", "decode_parquet", "parquet_rows"]
+
+# What pyarrow raises on damaged input. Its messages are not passed on, since they may quote it.
+_ARROW_ERRORS = (pa.ArrowException, ValueError, OSError, OverflowError, EOFError, MemoryError)
+_DAMAGED = "it is damaged, cut short or something else"
+_COLUMNS = ("user_id", "op", "day", "ts", "scope")
+_UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_MAX_BYTES_PER_EVENT = 1024
+_FILE_MAGIC = b"ARROW1"
+
+
+def decode_arrow(body: bytes, rules: EventRules) -> Decoded:
+    """Decode an Arrow IPC stream whose buffers are not compressed.
+
+    Raises:
+        MalformedBodyError: if the body is no such stream, or its columns are not an event's.
+        BatchTooLargeError: if there are more events than the rules allow.
+    """
+    try:
+        with pa.ipc.open_stream(body) as reader:
+            if has_compressed_buffers(body):
+                reason = "its buffers are compressed; compress the body as a whole instead"
+                raise MalformedBodyError("Arrow", reason)
+            return _decode(reader.schema, reader, "Arrow", rules)
+    except _ARROW_ERRORS as error:
+        raise MalformedBodyError("Arrow", _DAMAGED) from error
+
+
+def decode_parquet(body: bytes, rules: EventRules) -> Decoded:
+    """Decode a Parquet file.
+
+    Raises:
+        MalformedBodyError: if the body is no Parquet, or its columns are not an event's.
+        BatchTooLargeError: if there are more events than the rules allow, or if the sizes that
+            the file states of its columns are out of proportion to that.
+    """
+    try:
+        with _open_parquet(io.BytesIO(body)) as file:
+            require_size(file.metadata.num_rows, rules)
+            _require_proportion(file.metadata, rules)
+            names = _wanted(file.schema_arrow, "Parquet")
+            return _decode(file.schema_arrow, file.iter_batches(columns=names), "Parquet", rules)
+    except _ARROW_ERRORS as error:
+        raise MalformedBodyError("Parquet", _DAMAGED) from error
+
+
+def arrow_rows(file: BinaryIO, max_rows: int) -> Iterator[Rows]:
+    """Read an Arrow IPC file or stream; a row's number stands for its line.
+
+    Raises:
+        MalformedBodyError: if it is neither, or its columns are not an event's.
+    """
+    try:
+        if file.read(len(_FILE_MAGIC)) == _FILE_MAGIC:
+            reader = pa.ipc.open_file(file)
+            batches = map(reader.get_batch, range(reader.num_record_batches))
+        else:
+            file.seek(0)
+            reader = batches = pa.ipc.open_stream(file)
+        with reader:
+            yield from _rows(reader.schema, batches, "Arrow", max_rows)
+    except _ARROW_ERRORS as error:
+        raise MalformedBodyError("Arrow", _DAMAGED) from error
+
+
+def parquet_rows(file: BinaryIO, max_rows: int) -> Iterator[Rows]:
+    """Read a Parquet file; a row's number stands for its line.
+
+    Raises:
+        MalformedBodyError: if it is none, or its columns are not an event's.
+    """
+    try:
+        with _open_parquet(file) as reader:
+            schema, total = reader.schema_arrow, reader.metadata.num_rows
+            batches = reader.iter_batches(max_rows, columns=_wanted(schema, "Parquet"))
+            for rows in _rows(schema, batches, "Parquet", max_rows):
+                yield replace(rows, share_read=rows.lines_read / max(total, 1))
+    except _ARROW_ERRORS as error:
+        raise MalformedBodyError("Parquet", _DAMAGED) from error
+
+
+def _open_parquet(source: BinaryIO) -> pq.ParquetFile:
+    metadata = pq.read_metadata(source)
+    columns = map(metadata.schema.column, range(metadata.num_columns))
+    texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    dictionaries = [path for path in texts if path in _COLUMNS]
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=dictionaries)
+
+
+def _require_proportion(metadata: pq.FileMetaData, rules: EventRules) -> None:
+    if rules.max_events is None:
+        return
+    limit = rules.max_events * _MAX_BYTES_PER_EVENT
+    size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema in _COLUMNS:
+                size += column.total_uncompressed_size
+    if size > limit:
+        raise BatchTooLargeError("bytes of events", size, limit, "MAX_BATCH_EVENTS")
+
+
+# --- columns -------------------------------------------------------------------------------
+
+
+def _decode(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], expected_format: str, rules: EventRules
+) -> Decoded:
+    names = _wanted(schema, expected_format)
+    fields: dict[str, list[Field]] = {name: [] for name in names}
+    for batch in batches:
+        require_size(len(fields["user_id"]) + batch.num_rows, rules)
+        for name, values in _fields(batch, names).items():
+            fields[name] += values
+    return judge(_columns(fields), rules)
+
+
+def _rows(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], expected_format: str, max_rows: int
+) -> Iterator[Rows]:
+    names = _wanted(schema, expected_format)
+    rows_read = 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, max_rows):
+            fields = _fields(batch.slice(start, max_rows), names)
+            numbers = range(rows_read + 1, rows_read + len(fields["user_id"]) + 1)
+            rows_read += len(numbers)
+            yield Rows(_columns(fields), numbers, partial(_text_of, fields), rows_read)
+
+
+def _text_of(fields: Mapping[str, Sequence[Field]], index: int) -> str:
+    row = {name: values[index] for name, values in fields.items() if values[index] is not None}
+    return msgspec.json.encode(row).decode()
+
+
+def _columns(fields: Mapping[str, Sequence[Field]]) -> RawColumns:
+    return RawColumns(
+        user_ids=fields["user_id"],
+        ops=fields["op"],
+        days=fields.get("day"),
+        timestamps=fields.get("ts"),
+        scopes=fields.get("scope"),
+    )
+
+
+def _wanted(schema: pa.Schema, expected_format: str) -> list[str]:
+    """The names of the columns to read, all of a fitting type."""
+    require_columns(schema.names, expected_format)
+    names = [name for name in _COLUMNS if name in schema.names]
+    for name in names:
+        expected = _type_fault(name, schema.field(name).type)
+        if expected is not None:
+            raise MalformedBodyError(expected_format, f"column {name} does not hold {expected}")
+    return names
+
+
+def _type_fault(name: str, kind: pa.DataType) -> str | None:
+    """What the column should hold, if this is another type."""
+    text = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_null(kind) or any(is_text(text) for is_text in _TEXT_TYPES):
+        return None
+    if name == "day":
+        return None if pa.types.is_date(kind) else "dates, or text"
+    if name == "ts":
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            return None
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            return None
+        return "timestamps with a time zone, seconds since 1970, or text"
+    return "text"
+
+
+_TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+
+
+def _fields(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, list[Field]]:
+    fields = {}
+    for name in names:
+        column = batch.column(name)
+        column.validate(full=True)  # offsets, indices and UTF-8: the bytes are not trusted
+        fields[name] = _values(column)
+    return fields
+
+
+def _values(column: pa.Array) -> list[Any]:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = [*_values(column.dictionary), None]
+        codes = column.indices.cast(pa.int64()).fill_null(-1)
+        return [values[code] for code in codes.to_numpy().tolist()]
+    if pa.types.is_timestamp(kind):
+        per_second = _UNITS_PER_SECOND[kind.unit]
+        ticks = column.cast(pa.int64()).to_pylist()
+        return [None if tick is None else tick // per_second for tick in ticks]
+    if pa.types.is_date(kind):
+        return _values(column.cast(pa.date32(), safe=False).cast(pa.large_string()))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
+        return list(column.to_pylist())
+    return list(column.cast(pa.large_string()).to_numpy(zero_copy_only=False))

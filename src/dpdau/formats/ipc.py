@@ -1,0 +1,62 @@
+"""Whether an Arrow IPC stream has compressed buffers.
+
+pyarrow inflates such buffers to whatever size they state, without a limit, so they are not
+accepted from the network. It has no call that tells, but the metadata of every message does:
+it is a FlatBuffers table (`format/Message.fbs` of Apache Arrow).
+"""
+
+import struct
+
+import pyarrow as pa
+
+__all__ = ["has_compressed_buffers"]
+
+# Positions of the fields in the tables of Message.fbs.
+_MESSAGE_HEADER = 2
+_DICTIONARY_BATCH_DATA = 1
+_RECORD_BATCH_COMPRESSION = 3
+
+
+def has_compressed_buffers(stream: bytes) -> bool:
+    """Whether any message of a stream states a compression.
+
+    Raises:
+        pyarrow.ArrowException: if the bytes are no IPC stream.
+        ValueError: if a message's metadata is damaged.
+    """
+    return any(map(_is_compressed, pa.ipc.MessageReader.open_stream(stream)))
+
+
+def _is_compressed(message: pa.Message) -> bool:
+    metadata = message.metadata.to_pybytes()
+    try:
+        batch = _child(metadata, _root(metadata), _MESSAGE_HEADER)
+        if message.type == "dictionary":
+            batch = _child(metadata, batch, _DICTIONARY_BATCH_DATA)
+        elif message.type != "record batch":
+            return False
+        return _field(metadata, batch, _RECORD_BATCH_COMPRESSION) is not None
+    except struct.error as error:
+        raise ValueError from error
+
+
+def _root(metadata: bytes) -> int:
+    return int(struct.unpack_from("<I", metadata)[0])
+
+
+def _field(metadata: bytes, table: int, field: int) -> int | None:
+    """Where a field of a table lies, or None if the table does not have it."""
+    vtable = table - struct.unpack_from("<i", metadata, table)[0]
+    entry = 4 + 2 * field
+    if entry >= struct.unpack_from("<H", metadata, vtable)[0]:
+        return None
+    offset = struct.unpack_from("<H", metadata, vtable + entry)[0]
+    return table + offset if offset else None
+
+
+def _child(metadata: bytes, table: int, field: int) -> int:
+    """Where the table lies to which a field refers."""
+    position = _field(metadata, table, field)
+    if position is None:
+        raise ValueError
+    return position + int(struct.unpack_from("<I", metadata, position)[0])
