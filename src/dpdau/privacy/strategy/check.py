@@ -15,6 +15,9 @@ _RELATIVE = 1e-9
 
 _EPSILON_RELATIVE = 1e-6
 
+_ROUNDING = 0.01
+"""How far rounding the entries may move the sensitivity squared from the scale's square."""
+
 
 def check_plan(plan: Plan) -> None:
     """Recompute everything that a plan claims.
@@ -31,6 +34,8 @@ def check_plan(plan: Plan) -> None:
     if plan.sensitivity_squared != charged:
         message = f"sensitivity_squared is {plan.sensitivity_squared}; the strategy's is {charged}."
         raise InvalidPlanError(message)
+    if abs(certified / plan.scale**2 - 1) > _ROUNDING:
+        raise InvalidPlanError(f"scale is {plan.scale}; the strategy's is {math.isqrt(certified)}.")
     _check_price(plan)
     plan.witness.require_within(plan.days, plan.presence)
     _require("primal", plan.primal, error_per_sensitivity(plan.strategy, certified))

@@ -1,5 +1,6 @@
 """From a number of days and a presence set to the strategy that will be measured."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,7 +35,7 @@ class Design:
 
     Attributes:
         rows: the integer lower-triangular C.
-        scale: how many units of C stand for one of the real design.
+        scale: C divided by it is the real design, of sensitivity one up to rounding.
         sensitivity_squared: the certified max over V of ‖Cv‖².
         witness: a distribution on V.
         primal: root-mean-square standard error over the days per unit sensitivity and σ.
@@ -75,16 +76,16 @@ def design(days: int, presence: Presence) -> Design:
     witness = stretched_witness(days, presence)
     return min(
         _finished(flat_rows(days), FLAT_SCALE, presence, witness),
-        _finished(square_root_rows(days), SCALE, presence, witness),
+        _finished(square_root_rows(days), None, presence, witness),
         key=lambda candidate: candidate.primal,
     )
 
 
-def _finished(rows: Rows, scale: int, presence: Presence, witness: Witness) -> Design:
+def _finished(rows: Rows, scale: int | None, presence: Presence, witness: Witness) -> Design:
     sensitivity_squared, _ = certified_sensitivity(rows, presence)
     return Design(
         rows=rows,
-        scale=scale,
+        scale=scale or math.isqrt(sensitivity_squared),
         sensitivity_squared=sensitivity_squared,
         witness=witness,
         primal=error_per_sensitivity(rows, sensitivity_squared),

@@ -47,14 +47,20 @@ class Optimum:
     witness: Witness
 
 
-def solve(days: int, most_runs: int) -> Optimum:
+def solve(days: int, most_runs: int, most_rounds: int = _MOST_ROUNDS) -> Optimum:
     """The design of least mean variance for patterns with at most that many runs.
 
     Deterministic. Work grows with the number of patterns, Σ C(days + 1, 2k).
+
+    Args:
+        days: T.
+        most_runs: r.
+        most_rounds: give up improving after so many searches over all patterns; the design is
+            as valid, only less near the optimum.
     """
     active = _ActiveSet(days, most_runs)
     best = _Candidate(np.inf, np.eye(days), Witness())
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(most_rounds):
         gram = active.climb()
         largest, violated = _most_violated(gram, most_runs)
         if largest - 1 < best.gap:

@@ -31,7 +31,7 @@ class Plan:
         presence: the set V of presence vectors that one user can have.
         sensitivity: the most that one user present on a day adds to its total.
         strategy: the integer lower-triangular C, T rows of T entries.
-        scale: how many units of C stand for one of the real design.
+        scale: C divided by it is the real design, of sensitivity one up to rounding.
         sensitivity_squared: max over v in V of ‖C·sensitivity·v‖², certified.
         sigma: the discrete Gaussian's parameter, the same for every row.
         rho: the whole period's cost in zCDP, sensitivity_squared/(2·sigma²).
