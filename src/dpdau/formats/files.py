@@ -16,7 +16,7 @@ from dpdau.formats.json_events import json_rows
 from dpdau.formats.rules import MAX_LINE_BYTES, EventRules
 from dpdau.model.events import EventColumns
 
-__all__ = ["FILE_SUFFIXES", "FileChunk", "RefusedLine", "file_size", "read_file"]
+__all__ = ["FILE_SUFFIXES", "FileChunk", "RefusedLine", "file_size", "read_file", "read_rows"]
 
 _BLOCK_BYTES = 4 << 20
 
@@ -96,15 +96,31 @@ def read_file(path: Path, rules: EventRules, chunk_events: int = 250_000) -> Ite
         FileUnreadableError: if the file is missing, is in no known format, or is damaged or cut
             short; in that case after all parts that could be read.
     """
+    for rows, bytes_read in read_rows(path, chunk_events):
+        yield _chunk(rows, rules, bytes_read)
+
+
+def read_rows(path: Path, max_rows: int) -> Iterator[tuple[Rows, int]]:
+    """Read the same files without judging what is in them, for those who have it judged elsewhere.
+
+    Args:
+        path: the file.
+        max_rows: the most rows to hold at a time (one row that spans lines aside).
+
+    Yields:
+        Rows of the file, in order, and how many of its bytes have been read by now.
+
+    Raises:
+        FileUnreadableError: as `read_file` does.
+    """
     lines_read = 0
     try:
         with _readable(path), path.open("rb") as file:
             size = path.stat().st_size
-            for rows in _rows(path, file, chunk_events):
+            for rows in _rows(path, file, max_rows):
                 lines_read = rows.lines_read
                 share = rows.share_read
-                bytes_read = file.tell() if share is None else int(size * share)
-                yield _chunk(rows, rules, bytes_read)
+                yield rows, file.tell() if share is None else int(size * share)
     except MalformedBodyError as error:
         after = f" (after {lines_read:,} readable lines)" if lines_read else ""
         reason = f"it is not valid {error.expected_format}: {error.reason}{after}"
