@@ -38,7 +38,7 @@ class _Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     day: str | None = None
     ts: str | int | float | None = None
     scope: Literal["day", "user"] | None = None
-    metadata: msgspec.Raw = _ABSENT
+    metadata: dict[str, msgspec.Raw] | None = None
 
 
 class _RawEvent(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -77,8 +77,10 @@ def decode_json(body: bytes, rules: EventRules) -> Decoded:
     document = body.removeprefix(BYTE_ORDER_MARK)
     try:
         events = _decode_batch(document).events
-    except _DECODE_ERRORS:
+    except (msgspec.ValidationError, UnicodeDecodeError):
         return _decode_json_with_faults(document, rules)
+    except _DECODE_ERRORS as error:
+        raise MalformedBodyError("JSON", _syntax_fault(error)) from error
     require_size(len(events), rules)
     return judge(_columns(events), rules)
 
@@ -201,6 +203,8 @@ def _raw_fields(event: bytes) -> _Row | str:
         return 'is not an object; expected {"user_id": …, "op": …, "day": …}'
     except _DECODE_ERRORS as error:
         return f"is not valid JSON: {_syntax_fault(error)}"
+    if bytes(found.metadata)[:1] not in {b"", b"{", b"n"}:
+        return "metadata is not an object"
     return (
         _scalar(found.user_id),
         _scalar(found.op),
