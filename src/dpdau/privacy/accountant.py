@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dpdau.errors import InvalidValueError
 from dpdau.privacy.charges import Charge, GaussianCharge, PureCharge
+from dpdau.privacy.checks import require_probability
 from dpdau.privacy.discrete_gaussian import composed_gaussian_epsilon
 from dpdau.privacy.loss_distribution import loss_distribution_epsilon
 from dpdau.privacy.renyi import DENSE_ORDERS, renyi_epsilon
@@ -106,9 +107,8 @@ def compose(
         advanced_delta: what advanced composition adds to δ; between 0 and 1.
         rdp_orders: the Rényi orders to show, all above 1.
     """
-    for name, value in (("delta", delta), ("advanced_delta", advanced_delta)):
-        if not 0 < value < 1:
-            raise InvalidValueError(name, value, "a number between 0 and 1")
+    require_probability("delta", delta)
+    require_probability("advanced_delta", advanced_delta)
     if not all(1 < order < math.inf for order in rdp_orders):
         raise InvalidValueError("rdp_orders", tuple(rdp_orders), "finite numbers above 1")
     counts = Counter(charges)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
-import dp_accounting
 import numpy as np
+from dp_accounting import dp_event
 from numpy.typing import NDArray
 
 from dpdau.errors import InvalidValueError
+from dpdau.privacy.checks import require_count, require_number
 from dpdau.privacy.discrete_gaussian import LatticeNoise, discrete_gaussian_epsilon
 
 __all__ = [
@@ -26,14 +27,18 @@ __all__ = [
     "rounded_up",
 ]
 
+# Far beyond all that is useful, and near enough that no figure of any charge overflows.
+_NOISE = 1e-50, 1e50
+_BITS = 128
+
 
 @dataclass(frozen=True, slots=True)
 class LaplaceCharge:
     """Discrete Laplace noise on one integer.
 
     Attributes:
-        scale: the noise has mass proportional to e^{−|n|/scale}; > 0.
-        sensitivity: the largest change of the integer, ≥ 1.
+        scale: the noise has mass proportional to e^{−|n|/scale}; 1e-50 to 1e50.
+        sensitivity: the largest change of the integer, 1 to 2^128.
     """
 
     kind: ClassVar[str] = "laplace"
@@ -43,13 +48,13 @@ class LaplaceCharge:
     sensitivity: int
 
     def __post_init__(self) -> None:
-        _require_positive("scale", self.scale)
-        _require_positive_integer("sensitivity", self.sensitivity)
+        require_number("scale", self.scale, *_NOISE)
+        require_count("sensitivity", self.sensitivity, _BITS)
 
     @property
-    def event(self) -> dp_accounting.DpEvent:
+    def event(self) -> dp_event.DpEvent:
         """The same mechanism in `dp_accounting`'s words."""
-        return dp_accounting.DiscreteLaplaceDpEvent(1 / self.scale, self.sensitivity)
+        return dp_event.DiscreteLaplaceDpEvent(1 / self.scale, self.sensitivity)
 
     def epsilon(self, delta: float) -> float:  # noqa: ARG002 - pure: the same ε at every δ
         """The ε of this release alone: sensitivity/scale."""
@@ -57,7 +62,7 @@ class LaplaceCharge:
 
     def rdp(self, orders: NDArray[np.float64]) -> NDArray[np.float64]:
         """The exact Rényi divergence of each order between the noise and its largest shift."""
-        return _discrete_laplace_divergences(orders, 1 / self.scale, self.sensitivity)
+        return _discrete_laplace_divergences(orders, self.epsilon(0.0), self.sensitivity)
 
     def to_dict(self) -> dict[str, Any]:
         """The charge as a JSON object."""
@@ -72,9 +77,10 @@ class GaussianCharge:
     row, paid when the series is opened.
 
     Attributes:
-        sigma: the noise has mass proportional to e^{−n²/2σ²}; > 0.
-        sensitivity_squared: the largest squared Euclidean norm of the vector's change, ≥ 1.
-        dimension: ≥ 1.
+        sigma: the noise has mass proportional to e^{−n²/2σ²}; 1e-50 to 1e50.
+        sensitivity_squared: the largest squared Euclidean norm of the vector's change, 1 to
+            2^256.
+        dimension: 1 to 2^128.
     """
 
     kind: ClassVar[str] = "gaussian"
@@ -85,9 +91,9 @@ class GaussianCharge:
     dimension: int = 1
 
     def __post_init__(self) -> None:
-        _require_positive("sigma", self.sigma)
-        _require_positive_integer("sensitivity_squared", self.sensitivity_squared)
-        _require_positive_integer("dimension", self.dimension)
+        require_number("sigma", self.sigma, *_NOISE)
+        require_count("sensitivity_squared", self.sensitivity_squared, 2 * _BITS)
+        require_count("dimension", self.dimension, _BITS)
 
     @property
     def noise(self) -> LatticeNoise:
@@ -95,9 +101,9 @@ class GaussianCharge:
         return LatticeNoise(self.sensitivity_squared, self.sigma, self.dimension)
 
     @property
-    def event(self) -> dp_accounting.DpEvent:
+    def event(self) -> dp_event.DpEvent:
         """The continuous mechanism of the same σ in `dp_accounting`'s words."""
-        return dp_accounting.GaussianDpEvent(self.sigma / math.sqrt(self.sensitivity_squared))
+        return dp_event.GaussianDpEvent(self.sigma / math.sqrt(self.sensitivity_squared))
 
     def epsilon(self, delta: float) -> float:
         """The ε of this release alone at a δ."""
@@ -127,7 +133,7 @@ class PureCharge:
     post-processing (Kairouz, Oh & Viswanath 2015, arXiv 1311.0776).
 
     Attributes:
-        total_epsilon: ≥ 0.
+        total_epsilon: 0 to 1e50.
     """
 
     kind: ClassVar[str] = "pure"
@@ -136,16 +142,14 @@ class PureCharge:
     total_epsilon: float
 
     def __post_init__(self) -> None:
-        _require_number("epsilon", self.total_epsilon)
-        if not 0 <= self.total_epsilon < math.inf:
-            raise InvalidValueError("epsilon", self.total_epsilon, "a finite number of at least 0")
+        require_number("epsilon", self.total_epsilon, 0, _NOISE[1])
 
     @property
-    def event(self) -> dp_accounting.DpEvent:
+    def event(self) -> dp_event.DpEvent:
         """Randomised response in `dp_accounting`'s words, as discrete Laplace noise on a bit."""
         if self.total_epsilon == 0:
-            return dp_accounting.NoOpDpEvent()
-        return dp_accounting.DiscreteLaplaceDpEvent(self.total_epsilon, 1)
+            return dp_event.NoOpDpEvent()
+        return dp_event.DiscreteLaplaceDpEvent(self.total_epsilon, 1)
 
     def epsilon(self, delta: float) -> float:  # noqa: ARG002 - pure: the same ε at every δ
         """The ε of this release alone."""
@@ -190,27 +194,24 @@ def charge_from_dict(fields: Mapping[str, Any]) -> Charge:
 
 def rounded_up(exact: Fraction) -> float:
     """The smallest float that is not below an exact positive number."""
-    try:
-        nearest = float(exact)
-    except OverflowError:
-        return math.inf
+    nearest = float(exact)
     return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
 
 
 def _discrete_laplace_divergences(
-    orders: NDArray[np.float64], rate: float, shift: int
+    orders: NDArray[np.float64], epsilon: float, shift: int
 ) -> NDArray[np.float64]:
     """Rényi divergences between discrete Laplace noise and itself moved by an integer.
 
-    With p = e^{−rate} the masses are (1 − p)/(1 + p)·p^|n|, and Σ P(n)^α Q(n)^{1−α} splits at 0
-    and at the shift k into geometric series:
+    With k the shift and p = e^{−ε/k} the masses are (1 − p)/(1 + p)·p^|n|, and Σ P(n)^α Q(n)^{1−α}
+    splits at 0 and at k into geometric series:
 
-        (e^{(α−1)k·rate} + e^{−αk·rate} + (1 − p) Σ_{n=1}^{k−1} p^{(1−α)k + (2α−1)n}) / (1 + p).
+        (e^{(α−1)ε} + e^{−αε} + (1 − p) Σ_{n=1}^{k−1} p^{(1−α)k + (2α−1)n}) / (1 + p).
 
     A bound on the rounding error is added; the result is cut off at αε²/2 and at ε, which bound
     every ε-DP mechanism (Bun & Steinke 2016, arXiv 1605.02065, Proposition 3.3).
     """
-    excess, epsilon = orders - 1, rate * shift
+    excess, rate = orders - 1, epsilon / shift
     log_sum = np.logaddexp(excess * epsilon, -orders * epsilon)
     if shift > 1:
         log_ratio = -(2 * orders - 1) * rate
@@ -220,19 +221,3 @@ def _discrete_laplace_divergences(
     log_sum -= math.log1p(math.exp(-rate))
     rounding = 2.0**-50 * (1 + orders * epsilon)
     return np.minimum((log_sum + rounding) / excess, np.minimum(orders * epsilon / 2, 1) * epsilon)
-
-
-def _require_number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidValueError(name, value, "a number")
-
-
-def _require_positive(name: str, value: Any) -> None:
-    _require_number(name, value)
-    if not 0 < value < math.inf:
-        raise InvalidValueError(name, value, "a finite number above 0")
-
-
-def _require_positive_integer(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidValueError(name, value, "an integer of at least 1")

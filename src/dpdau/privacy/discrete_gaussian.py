@@ -47,7 +47,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from dpdau.errors import InvalidValueError
+from dpdau.privacy.checks import (
+    require_calibratable,
+    require_count,
+    require_number,
+    require_probability,
+)
 from dpdau.privacy.gaussian_curve import bisect, gaussian_epsilon, gaussian_log_delta, gaussian_mu
 from dpdau.privacy.renyi import DENSE_ORDERS, renyi_epsilon
 
@@ -137,13 +142,17 @@ def discrete_gaussian_epsilon(
         adaptively. The smallest of three proven bounds; in one dimension exact up to σ = 4096.
 
     Args:
-        sensitivity_squared: ≥ 0.
-        sigma: > 0.
-        dimension: ≥ 1.
-        delta: in (0, 1).
+        sensitivity_squared: 1 to 2^256.
+        sigma: 1e-50 to 1e50.
+        dimension: 1 to 2^128.
+        delta: between 0 and 1.
     """
-    noise = _checked(sensitivity_squared, sigma, dimension, delta)
-    if sensitivity_squared == 0 or _is_private(noise, 0.0, delta):
+    require_count("sensitivity_squared", sensitivity_squared, 256)
+    require_number("sigma", sigma, 1e-50, 1e50)
+    require_count("dimension", dimension, 128)
+    require_probability("delta", delta)
+    noise = LatticeNoise(sensitivity_squared, sigma, dimension)
+    if _is_private(noise, 0.0, delta):
         return 0.0
     enough = _renyi_bound(noise, delta)
     return bisect(lambda epsilon: _is_private(noise, epsilon, delta), 0.0, enough)
@@ -181,16 +190,15 @@ def discrete_gaussian_sigma(
         As `discrete_gaussian_epsilon`, which at the σ returned is at most ε.
 
     Args:
-        sensitivity_squared: ≥ 1.
-        dimension: ≥ 1.
-        epsilon: > 0.
-        delta: in (0, 1).
+        sensitivity_squared: 1 to 2^256.
+        dimension: 1 to 2^128.
+        epsilon: 1e-9 to 1e9.
+        delta: between 0 and 1.
     """
-    if not 0 < epsilon < math.inf:
-        raise InvalidValueError("epsilon", epsilon, "a finite number above 0")
-    _checked(sensitivity_squared, 1.0, dimension, delta)
-    if sensitivity_squared == 0:
-        raise InvalidValueError("sensitivity_squared", sensitivity_squared, "at least 1")
+    require_count("sensitivity_squared", sensitivity_squared, 256)
+    require_count("dimension", dimension, 128)
+    require_calibratable(epsilon)
+    require_probability("delta", delta)
 
     def holds(sigma: float) -> bool:
         return _is_private(LatticeNoise(sensitivity_squared, sigma, dimension), epsilon, delta)
@@ -202,18 +210,6 @@ def discrete_gaussian_sigma(
     while holds(low):
         low /= 1.125
     return bisect(holds, low, high)
-
-
-def _checked(sensitivity_squared: int, sigma: float, dimension: int, delta: float) -> LatticeNoise:
-    if sensitivity_squared < 0:
-        raise InvalidValueError("sensitivity_squared", sensitivity_squared, "at least 0")
-    if not 0 < sigma < math.inf:
-        raise InvalidValueError("sigma", sigma, "a finite number above 0")
-    if dimension < 1:
-        raise InvalidValueError("dimension", dimension, "at least 1")
-    if not 0 < delta < 1:
-        raise InvalidValueError("delta", delta, "a number between 0 and 1")
-    return LatticeNoise(sensitivity_squared, sigma, dimension)
 
 
 def _is_private(noise: LatticeNoise, epsilon: float, delta: float) -> bool:
@@ -291,8 +287,7 @@ def half_width(sigma: float, coverage: float) -> int:
         sigma: > 0.
         coverage: between 0 and 1.
     """
-    if not 0 < coverage < 1:
-        raise InvalidValueError("coverage", coverage, "a number between 0 and 1")
+    require_probability("coverage", coverage)
     if sigma > _EXACT_UP_TO_SIGMA:
         return math.ceil(sigma * float(ndtri((1 + coverage) / 2)) - 0.5)
     noise = np.arange(math.ceil(_REACH * sigma) + 2, dtype=np.float64)

@@ -10,9 +10,10 @@ from typing import Any
 
 import opendp.prelude as dp
 
-from dpdau.errors import CalibrationError, InvalidValueError
+from dpdau.errors import CalibrationError
 from dpdau.privacy import discrete_gaussian
 from dpdau.privacy.charges import GaussianCharge
+from dpdau.privacy.checks import require_count
 from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon, discrete_gaussian_sigma
 from dpdau.privacy.gaussian_curve import gaussian_delta, gaussian_epsilon, gaussian_mu
 
@@ -63,8 +64,7 @@ class GaussianMechanism:
         Raises:
             InvalidValueError: if a parameter is out of range.
         """
-        if sensitivity < 1:
-            raise InvalidValueError("sensitivity", sensitivity, "at least 1")
+        require_count("sensitivity", sensitivity, 128)
         sigma = discrete_gaussian_sigma(sensitivity**2, 1, epsilon, delta)
         return cls(sigma, sensitivity, epsilon, delta)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from dpdau.errors import InvalidValueError
+from dpdau.privacy.checks import require_number, require_probability
 
 __all__ = ["Interval", "interval"]
 
@@ -43,10 +43,8 @@ def interval(
         relative_standard_error: of the sketch, as a share of the count; must not depend on data.
         coverage: between 0 and 1.
     """
-    if not 0 < coverage < 1:
-        raise InvalidValueError("coverage", coverage, "a number between 0 and 1")
-    if relative_standard_error < 0:
-        raise InvalidValueError("relative_standard_error", relative_standard_error, "at least 0")
+    require_probability("coverage", coverage)
+    require_number("relative_standard_error", relative_standard_error, 0, math.inf)
     quantile = float(ndtri((1 + coverage) / 2))
     sketch_half_width = quantile * relative_standard_error * max(estimate, 0.0)
     half_width = math.hypot(half_width, sketch_half_width)

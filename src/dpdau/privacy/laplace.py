@@ -12,8 +12,8 @@ from typing import Any
 
 import opendp.prelude as dp
 
-from dpdau.errors import CalibrationError, InvalidValueError
 from dpdau.privacy.charges import LaplaceCharge, rounded_up
+from dpdau.privacy.checks import require_calibratable, require_count, require_probability
 
 __all__ = ["LaplaceMechanism"]
 
@@ -45,18 +45,16 @@ class LaplaceMechanism:
     def calibrate(cls, epsilon: float, sensitivity: int) -> "LaplaceMechanism":
         """The mechanism with the least noise that is (ε, 0)-DP: scale Δ/ε, rounded up.
 
+        Args:
+            epsilon: 1e-9 to 1e9.
+            sensitivity: ≥ 1, in the count's unit.
+
         Raises:
             InvalidValueError: if a parameter is out of range.
-            CalibrationError: if ε is so small that no finite scale is enough.
         """
-        if not 0 < epsilon < math.inf:
-            raise InvalidValueError("epsilon", epsilon, "a finite number above 0")
-        if sensitivity < 1:
-            raise InvalidValueError("sensitivity", sensitivity, "at least 1")
-        scale = rounded_up(Fraction(sensitivity) / Fraction(epsilon))
-        if scale == math.inf:
-            raise CalibrationError(f"No finite Laplace scale gives ε = {epsilon:g}; ask for more.")
-        return cls(scale, sensitivity)
+        require_calibratable(epsilon)
+        require_count("sensitivity", sensitivity, 128)
+        return cls(rounded_up(Fraction(sensitivity) / Fraction(epsilon)), sensitivity)
 
     @property
     def epsilon(self) -> float:
@@ -84,8 +82,7 @@ class LaplaceMechanism:
         Args:
             coverage: between 0 and 1.
         """
-        if not 0 < coverage < 1:
-            raise InvalidValueError("coverage", coverage, "a number between 0 and 1")
+        require_probability("coverage", coverage)
         excess = (1 - coverage) * (1 + math.exp(-1 / self.scale)) / 2
         return max(0, math.ceil(-self.scale * math.log(excess) - 1))
 

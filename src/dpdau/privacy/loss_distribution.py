@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from dp_accounting.pld import privacy_loss_distribution as pld
 
-from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge, PureCharge
+from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge
 from dpdau.privacy.discrete_gaussian import composed_mu, discretisation
 
 __all__ = ["loss_distribution_epsilon"]
@@ -35,6 +35,7 @@ _LARGEST_PRICE = 1.0
 _GRID_POINTS = 4096
 _EXACT_UP_TO_SIGMA = 128.0
 _LONGEST_SHIFT = 4096
+_NEGLIGIBLE = 1e-12
 _LOG_TRUNCATED_MASS = -45.0
 
 _Distribution: TypeAlias = Any  # pld.PrivacyLossDistribution, of a library without types
@@ -105,21 +106,19 @@ def _composed(charge: Charge, count: int, step: float) -> _Distribution:
 
 @lru_cache(maxsize=32)
 def _distribution(charge: Charge, step: float) -> _Distribution:
-    match charge:
-        case LaplaceCharge() if charge.sensitivity <= _LONGEST_SHIFT:
-            rate, shift = 1 / charge.scale, charge.sensitivity
-        case LaplaceCharge() | PureCharge():
-            # Randomised response has the largest loss of all mechanisms of its ε.
-            rate, shift = charge.epsilon(0.0), 1
-        case GaussianCharge():
-            return pld.from_discrete_gaussian_mechanism(
-                charge.sigma,
-                math.isqrt(charge.sensitivity_squared),
-                value_discretization_interval=step,
-                use_connect_dots=True,
-            )
+    if isinstance(charge, GaussianCharge):
+        return pld.from_discrete_gaussian_mechanism(
+            charge.sigma,
+            math.isqrt(charge.sensitivity_squared),
+            value_discretization_interval=step,
+            use_connect_dots=True,
+        )
+    # Randomised response, a shift by one, has the largest loss of all mechanisms of its ε.
+    epsilon, shift = max(charge.epsilon(0.0), _NEGLIGIBLE), 1
+    if isinstance(charge, LaplaceCharge) and charge.sensitivity <= _LONGEST_SHIFT:
+        shift = charge.sensitivity
     return pld.from_discrete_laplace_mechanism(
-        rate, shift, value_discretization_interval=step, use_connect_dots=True
+        epsilon / shift, shift, value_discretization_interval=step, use_connect_dots=True
     )
 
 

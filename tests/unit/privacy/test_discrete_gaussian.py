@@ -109,10 +109,6 @@ def test_composition_equals_one_longer_vector() -> None:
     assert composed_gaussian_epsilon([noise, noise], 1e-6) == pytest.approx(twice, rel=1e-7)
 
 
-def test_nothing_to_hide_costs_nothing() -> None:
-    assert discrete_gaussian_epsilon(0, 3.0, 5, 1e-6) == 0
-
-
 def test_a_delta_that_ample_noise_meets_costs_no_epsilon() -> None:
     assert discrete_gaussian_epsilon(1, 100.0, 1, 0.1) == 0
 
@@ -151,7 +147,8 @@ def test_a_coverage_out_of_range_is_refused(coverage: float) -> None:
 @pytest.mark.parametrize(
     ("squared", "sigma", "dimension", "delta", "named"),
     [
-        (-1, 1.0, 1, 1e-6, "sensitivity_squared"),
+        (0, 1.0, 1, 1e-6, "sensitivity_squared"),
+        (1.5, 1.0, 1, 1e-6, "sensitivity_squared"),
         (1, 0.0, 1, 1e-6, "sigma"),
         (1, math.inf, 1, 1e-6, "sigma"),
         (1, 1.0, 0, 1e-6, "dimension"),
@@ -166,7 +163,7 @@ def test_parameters_out_of_range_are_refused(
         discrete_gaussian_epsilon(squared, sigma, dimension, delta)
 
 
-@pytest.mark.parametrize("epsilon", [0, -1, math.inf, math.nan])
+@pytest.mark.parametrize("epsilon", [0, -1, 1e-10, 1e10, math.inf, math.nan])
 def test_an_impossible_epsilon_has_no_sigma(epsilon: float) -> None:
     with pytest.raises(InvalidValueError, match="epsilon"):
         discrete_gaussian_sigma(1, 1, epsilon, 1e-6)
