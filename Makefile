@@ -52,13 +52,16 @@ fmt: $(DEVELOPMENT) ## format the code and repair what can be repaired
 	$(BIN)/ruff check --fix-only .
 
 .PHONY: lint
-lint: $(DEVELOPMENT) settings ## check style, types, layers, spelling and generated documents
+lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/cli_reference.py --check
+
+.PHONY: types
+types: $(DEVELOPMENT)
+	$(BIN)/mypy src tools $(BENCHES)
 
 .PHONY: settings
 settings: $(DEVELOPMENT)
