@@ -1,0 +1,43 @@
+"""The command line as a whole: its commands, and how it starts."""
+
+import io
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from dpdau.cli import accounts, erasing, ingesting, plans, publishing, serving, values
+from dpdau.cli.exit_codes import exit_codes_in_short
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="dpdau",
+    help="Count daily and monthly active users with differential privacy, honouring deletions.",
+    epilog=exit_codes_in_short(),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _group in (serving, ingesting, values, publishing, erasing, accounts, plans):
+    app.add_typer(_group.commands)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: what follows the program's name; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # Letters such as ε must not fail where only ASCII can be shown.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="dpdau")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0

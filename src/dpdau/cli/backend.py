@@ -1,0 +1,74 @@
+"""What the command line asks of the product, in this process or on a server.
+
+All answers are JSON objects, the same from both, and everything that is printed is made from
+them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from dpdau.formats import RefusedLine
+from dpdau.model.releases import Metric
+
+__all__ = ["Answer", "Backend"]
+
+Answer: TypeAlias = Mapping[str, Any]
+
+
+class Backend(AbstractContextManager["Backend"], Protocol):
+    """Answers every question and carries out every command; each may raise a `DpdauError`."""
+
+    def release(self, metric: Metric, day: date, window_days: int | None) -> Answer:
+        """The value of a closed day."""
+        ...
+
+    def revise(self, metric: Metric, day: date, window_days: int | None) -> Answer:
+        """A corrected value of a released day."""
+        ...
+
+    def series(self, metric: Metric, start: date, end: date, window_days: int | None) -> Answer:
+        """The values of a range of days."""
+        ...
+
+    def publish(self, through: date | None, start: date | None) -> Answer:
+        """Publish what is due: `{"published": [release_id, …]}`."""
+        ...
+
+    def ingest(
+        self, path: Path, refuse: Callable[[RefusedLine], None], reached: Callable[[int], None]
+    ) -> int:
+        """Store the events of a file; returns how many were accepted.
+
+        Args:
+            path: the file.
+            refuse: told of every line that is not accepted.
+            reached: told how many bytes of the file are done.
+        """
+        ...
+
+    def erase(self, user_ids: Sequence[str]) -> Answer:
+        """Erase people."""
+        ...
+
+    def erasure(self, erasure_id: str) -> Answer:
+        """The state of an erasure."""
+        ...
+
+    def budget(self, metric: Metric, day: date | None) -> Answer:
+        """What a metric has cost in the period of a day."""
+        ...
+
+    def budgets(self) -> Answer:
+        """What everything published has cost."""
+        ...
+
+    def plan(self, metric: Metric, period: str) -> Answer:
+        """The plan of a period's series, with its certificate."""
+        ...
+
+    def ledger(self, metric: Metric | None, period: str | None) -> Answer:
+        """The ledger: `{"rows": [row, …]}`, oldest first."""
+        ...

@@ -1,0 +1,166 @@
+"""Bringing events in: `ingest`, `generate-synthetic`."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from dpdau.cli import output
+from dpdau.cli.arguments import optional_day
+from dpdau.cli.backend import Backend
+from dpdau.cli.rejected import RejectedLines
+from dpdau.cli.session import Session, command
+from dpdau.cli.synthetic import SyntheticActivity
+from dpdau.errors import FileUnreadableError, InvalidValueError
+from dpdau.formats import file_size
+from dpdau.model.calendar import utc_now
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+_PANEL = "Bring events in"
+_DEFAULT_SEED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class _Ingested:
+    file: str
+    accepted: int
+    rejected: int
+    rejected_file: str | None
+
+
+@commands.command(
+    rich_help_panel=_PANEL, epilog="Example: dpdau ingest --from monday.jsonl --from tuesday.csv.gz"
+)
+@command()
+def ingest(
+    session: Session,
+    files: Annotated[
+        list[Path],
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Events as .jsonl, .ndjson, .csv, .parquet or .arrow, the text formats also with "
+            ".gz or .zst; may be repeated.",
+        ),
+    ],
+) -> None:
+    """Store the events of files; lines that are refused go to FILE.rejected.jsonl with reasons."""
+    sizes = [file_size(file) for file in files]
+    started = time.monotonic()
+    with session.backend() as backend, _progress(session) as progress:
+        tasks = [
+            progress.add_task(file.name, total=size)
+            for file, size in zip(files, sizes, strict=True)
+        ]
+        results = [
+            _ingest(backend, file, partial(_reached, progress, task))
+            for file, task in zip(files, tasks, strict=True)
+        ]
+    session.show(_summary(results, time.monotonic() - started), output.ingested)
+    for file, result in zip(files, results, strict=True):
+        if result.rejected and not result.accepted:
+            raise FileUnreadableError(
+                file, f"none of its lines is an event, and {result.rejected_file} says why"
+            )
+
+
+@commands.command(
+    rich_help_panel=_PANEL,
+    epilog="Example: dpdau generate-synthetic --days 30 --daily-users 500 --out events.jsonl",
+)
+@command(store=False, server=False)
+def generate_synthetic(
+    session: Session,
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write, as JSON lines.")],
+    days: Annotated[int, typer.Option(metavar="DAYS", help="How many days.")] = 30,
+    daily_users: Annotated[
+        int, typer.Option(metavar="USERS", help="How many people are active on an average day.")
+    ] = 500,
+    delete_rate: Annotated[
+        float, typer.Option(metavar="SHARE", help="The share of people who later ask for erasure.")
+    ] = 0.1,
+    end: Annotated[
+        str | None, typer.Option(metavar="DAY", help="The last day; by default yesterday (UTC).")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="SEED", help="The same seed gives the same events.")
+    ] = _DEFAULT_SEED,
+) -> None:
+    """Write made-up activity to try things with, including people who are erased later."""
+    yesterday = utc_now().date() - timedelta(days=1)
+    activity = SyntheticActivity(
+        days=days,
+        daily_users=daily_users,
+        delete_rate=delete_rate,
+        end=optional_day(end, "--end") or yesterday,
+        seed=seed,
+    )
+    events = 0
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            for event in activity.events():
+                file.write(json.dumps(event) + "\n")
+                events += 1
+    except OSError as error:
+        expected = f"a file that can be written ({error.strerror})"
+        raise InvalidValueError("--out", str(out), expected) from None
+    summary = {"file": str(out), "events": events, "days": days, "end": activity.end.isoformat()}
+    session.show(
+        summary,
+        lambda answer: output.sentence(
+            f"Wrote {answer['events']:,} events of {answer['days']} days up to {answer['end']} "
+            f"to {answer['file']}."
+        ),
+    )
+
+
+def _ingest(backend: Backend, file: Path, reached: Callable[[int], None]) -> _Ingested:
+    with RejectedLines(file) as rejected:
+        accepted = backend.ingest(file, rejected.add, reached)
+    kept_in = str(rejected.path) if rejected.count else None
+    return _Ingested(str(file), accepted, rejected.count, kept_in)
+
+
+def _summary(results: Sequence[_Ingested], seconds: float) -> dict[str, Any]:
+    accepted = sum(result.accepted for result in results)
+    return {
+        "files": [asdict(result) for result in results],
+        "accepted": accepted,
+        "rejected": sum(result.rejected for result in results),
+        "seconds": round(seconds, 3),
+        "events_per_second": round(accepted / seconds),
+    }
+
+
+def _reached(progress: Progress, task: TaskID, bytes_read: int) -> None:
+    progress.update(task, completed=bytes_read)
+
+
+def _progress(session: Session) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=session.err,
+        disable=session.as_json or not session.err.is_terminal,
+        transient=True,
+    )

@@ -1,0 +1,113 @@
+"""The product on the store of this machine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from pydantic import BaseModel
+
+from dpdau.application import Application
+from dpdau.bootstrap import build
+from dpdau.cli.backend import Answer
+from dpdau.config import Settings
+from dpdau.errors import DpdauError
+from dpdau.formats import RefusedLine, read_file
+from dpdau.model.calendar import Period
+from dpdau.model.releases import Metric
+
+__all__ = ["LocalBackend"]
+
+_CHUNK_EVENTS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBackend:
+    """Works on the store directly; others may have it open at the same time.
+
+    Attributes:
+        application: the wired product.
+    """
+
+    application: Application
+
+    @classmethod
+    def open(cls, settings: Settings) -> "LocalBackend":
+        """Open the store that the settings name."""
+        return cls(build(settings))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.application.close()
+
+    def release(self, metric: Metric, day: date, window_days: int | None) -> Answer:
+        """The value of a closed day."""
+        return _json(self.application.release(metric, day, window_days))
+
+    def revise(self, metric: Metric, day: date, window_days: int | None) -> Answer:
+        """A corrected value of a released day."""
+        return _json(self.application.revise(metric, day, window_days))
+
+    def series(self, metric: Metric, start: date, end: date, window_days: int | None) -> Answer:
+        """The values of a range of days."""
+        return _json(self.application.series(metric, start, end, window_days))
+
+    def publish(self, through: date | None, start: date | None) -> Answer:
+        """Publish what is due, oldest first."""
+        published: list[str] = []
+        try:
+            for release in self.application.publish(through, start):
+                published.append(release.release_id)  # noqa: PERF401 - what came before an error counts
+        except DpdauError as error:
+            error.details["published"] = published
+            raise
+        return {"published": published}
+
+    def ingest(
+        self, path: Path, refuse: Callable[[RefusedLine], None], reached: Callable[[int], None]
+    ) -> int:
+        """Store the events of a file, judged by the rules of this moment."""
+        ingestor = self.application.ingestor
+        accepted = 0
+        for chunk in read_file(path, self.application.event_rules(), _CHUNK_EVENTS):
+            for line in chunk.refused_lines:
+                refuse(line)
+            if len(chunk.events):
+                ingestor.apply(ingestor.pseudonymize(chunk.events))
+            accepted += len(chunk.events)
+            reached(chunk.bytes_read)
+        return accepted
+
+    def erase(self, user_ids: Sequence[str]) -> Answer:
+        """Erase people."""
+        return _json(self.application.erase(user_ids))
+
+    def erasure(self, erasure_id: str) -> Answer:
+        """The state of an erasure."""
+        return _json(self.application.erasure(erasure_id))
+
+    def budget(self, metric: Metric, day: date | None) -> Answer:
+        """What a metric has cost in the period of a day."""
+        return _json(self.application.budget_of(metric, day))
+
+    def budgets(self) -> Answer:
+        """What everything published has cost."""
+        return _json(self.application.budget_totals())
+
+    def plan(self, metric: Metric, period: str) -> Answer:
+        """The plan of a period's series, with its certificate."""
+        plan = self.application.plan(metric, period).to_dict()
+        return {"metric": metric.value, "period": period, **plan}
+
+    def ledger(self, metric: Metric | None, period: str | None) -> Answer:
+        """The rows, oldest first."""
+        name = None if period is None else Period.named(period).name
+        return {"rows": msgspec.to_builtins(self.application.ledger(metric, name))}
+
+
+def _json(view: BaseModel) -> dict[str, Any]:
+    return view.model_dump(mode="json")

@@ -1,0 +1,309 @@
+"""Answers as tables that a newcomer understands; made from the same JSON that `--json` prints."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from dpdau.cli.backend import Answer
+
+__all__ = [
+    "budget",
+    "budgets",
+    "checked_plan",
+    "erasure",
+    "facts",
+    "ingested",
+    "ledger",
+    "plan",
+    "published",
+    "release",
+    "sentence",
+    "series",
+]
+
+_NAMES = {"dau": "Daily active users", "mau": "Monthly active users"}
+
+
+def facts(title: str, rows: Iterable[tuple[str, str]], closing: str = "") -> RenderableType:
+    """A headline, lines of name and value, and a closing remark."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, Text(value))
+    parts: list[RenderableType] = [Text(title, style="bold"), Padding(grid, (0, 0, 0, 2))]
+    if closing:
+        parts.append(Text(closing, style="dim"))
+    return Group(*parts)
+
+
+def sentence(text: str) -> RenderableType:
+    """One line."""
+    return Text(text)
+
+
+def release(answer: Answer) -> RenderableType:
+    """One value: how many, how sure, what it cost and what is promised."""
+    budget_of_period = answer["budget"]
+    revision = f" (revision {answer['revision']})" if answer["revision"] else ""
+    rows = [
+        ("estimate", f"{answer['estimate']:,} users{revision}"),
+        ("95 % interval", f"{_range(answer['lower_95'], answer['upper_95'])} users"),
+        ("standard error", f"{answer['std_error']:,.1f} users"),
+        ("cost", _cost(answer)),
+        ("budget left", _left(budget_of_period)),
+    ]
+    return facts(_question(answer), rows, _promise(answer["metric"], answer["guarantee"]))
+
+
+def series(answer: Answer) -> RenderableType:
+    """The values of a range of days, one line each."""
+    values = answer["releases"]
+    parts: list[RenderableType] = []
+    if values:
+        has_band = any(value["band_lower_95"] is not None for value in values)
+        parts += [_series_table(answer, values, has_band=has_band), *_series_remarks(answer)]
+        if has_band:
+            parts.append(Text("All days of a month lie within their bands at once with 95 %."))
+    if answer["unpublished"]:
+        parts.append(Text(_unpublished(answer["unpublished"])))
+    return Group(*parts)
+
+
+def budget(answer: Answer) -> RenderableType:
+    """What a metric has cost in a period, by each way of adding up."""
+    rows = [
+        ("spent", f"ε = {_epsilon(answer['epsilon_spent'])} by {_words(answer['method'])}"),
+        ("left", _left(answer)),
+        ("values published", f"{answer['releases']:,}"),
+        ("naive sum", _pair(answer["naive"], answer["naive_delta"])),
+        ("advanced composition", _pair(**answer["advanced"])),
+        ("Rényi composition", _renyi(answer["rdp"])),
+    ]
+    closing = (
+        "ε is the most that everything published of the metric for the period can tell about one "
+        f"person, at δ = {answer['delta']:g}."
+    )
+    return facts(f"Budget of {answer['metric'].upper()} for {answer['period']}", rows, closing)
+
+
+def budgets(answer: Answer) -> RenderableType:
+    """What everything has cost: per period and metric, and together."""
+    if not answer["periods"]:
+        return Text("Nothing has been published, so nothing has been spent.")
+    table = _table("Privacy budgets, per person")
+    for name in ("period", "metric"):
+        table.add_column(name)
+    for name in ("spent ε", "left ε", "cap ε", "values"):
+        table.add_column(name, justify="right")
+    for each in answer["periods"]:
+        spent, left, cap = (
+            _epsilon(each[name]) for name in ("epsilon_spent", "epsilon_remaining", "epsilon_cap")
+        )
+        table.add_row(each["period"], each["metric"], spent, left, cap, f"{each['releases']:,}")
+    parts: list[RenderableType] = [table]
+    parts += [
+        Text(f"{period}, all metrics together: {_pair(joint['epsilon'], joint['delta'])}")
+        for period, joint in answer["joint"].items()
+    ]
+    lifetime = answer["lifetime"]
+    parts.append(
+        Text(f"Everything ever published: {_pair(lifetime['epsilon'], lifetime['delta'])}")
+    )
+    return Group(*parts)
+
+
+def erasure(answer: Answer) -> RenderableType:
+    """The state of an erasure."""
+    done = answer["state"] == "done"
+    people = "1 person" if answer["users"] == 1 else f"{answer['users']:,} people"
+    rows = [
+        ("id", answer["erasure_id"]),
+        ("named", people),
+        ("requested", answer["requested_at"]),
+        ("completed", answer["completed_at"] if done else "not yet: pages are being purged"),
+    ]
+    closing = (
+        "Values published from now on exclude them, and nothing of them is left on disk."
+        if done
+        else "Values published from now on exclude them. Ask `dpdau erasure` whether it is done."
+    )
+    return facts("Erasure " + ("done" if done else "received"), rows, closing)
+
+
+def ingested(answer: Answer) -> RenderableType:
+    """What became of the events of files."""
+    rows = [
+        ("accepted", f"{answer['accepted']:,} events"),
+        ("rejected", f"{answer['rejected']:,} lines"),
+        ("time", f"{answer['seconds']:.1f} s ({answer['events_per_second']:,} events per second)"),
+    ]
+    rows += [
+        ("reasons in", file["rejected_file"]) for file in answer["files"] if file["rejected_file"]
+    ]
+    return facts("Ingested " + ", ".join(file["file"] for file in answer["files"]), rows)
+
+
+def published(answer: Answer) -> RenderableType:
+    """Which values are new."""
+    releases = answer["published"]
+    if not releases:
+        return Text("Nothing was due: every closed day has its value.")
+    by_metric: dict[str, list[str]] = {}
+    for release_id in releases:
+        by_metric.setdefault(release_id.split("-")[0].upper(), []).append(release_id)
+    rows = [
+        (metric, f"{len(ids):,} values, {ids[0]} to {ids[-1]}") for metric, ids in by_metric.items()
+    ]
+    return facts(f"Published {len(releases):,} values", rows, "See them with `dpdau series`.")
+
+
+def plan(answer: Answer) -> RenderableType:
+    """A period's plan and the certificate that says how near to the optimum it is."""
+    presence = answer["presence"]
+    counted = (
+        "any days (unbounded)"
+        if presence["runs"] is None
+        else f"at most {presence['runs']} runs of days"
+    )
+    rows = [
+        ("days", f"{answer['days']}"),
+        ("a person is counted on", counted),
+        ("noise", f"discrete Gaussian, σ = {answer['sigma']:,.1f} on rows × {answer['scale']:,}"),
+        ("sensitivity", f"‖Cv‖² ≤ {answer['sensitivity_squared']:,} for every v, exactly"),
+        ("cost", f"ρ = {answer['rho']:.6g}, {_pair(answer['epsilon'], answer['delta'])}"),
+        ("error", f"{answer['primal']:.4f} per unit of noise (no plan below {answer['dual']:.4f})"),
+        ("gap to the optimum", f"at most {100 * answer['gap']:.3f} %"),
+    ]
+    title = f"Plan of {answer['metric'].upper()} for {answer['period']}"
+    return facts(title, rows, "The strategy itself, row by row: `--json`.")
+
+
+def checked_plan(answer: Answer) -> RenderableType:
+    """What a verified plan holds."""
+    rows = [
+        ("sensitivity", f"‖Cv‖² ≤ {answer['sensitivity_squared']:,} for every v, exactly"),
+        ("cost", f"ρ = {answer['rho']:.6g}, {_pair(answer['epsilon'], answer['delta'])}"),
+        ("gap to the optimum", f"at most {100 * answer['gap']:.3f} %"),
+    ]
+    return facts("The plan holds: every figure was recomputed", rows)
+
+
+def ledger(answer: Answer) -> RenderableType:
+    """The ledger, one line a row."""
+    if not answer["rows"]:
+        return Text("The ledger is empty: nothing has been published.")
+    table = _table("Ledger")
+    table.add_column("#", justify="right")
+    for name in ("recorded", "what"):
+        table.add_column(name)
+    table.add_column("value or cost", justify="right")
+    table.add_column("hash")
+    for row in answer["rows"]:
+        table.add_row(
+            str(row["sequence"]),
+            row["recorded_at"][:19],
+            row["subject"],
+            _value_or_cost(row),
+            row["hash"][:8],
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _series_table(answer: Answer, values: Sequence[Answer], *, has_band: bool) -> Table:
+    table = _table(_title(answer["metric"], answer["window_days"]))
+    table.add_column("day", no_wrap=True)
+    table.add_column("estimate", justify="right")
+    table.add_column("95 % interval", justify="right")
+    if has_band:
+        table.add_column("band", justify="right")
+    table.add_column("std. error", justify="right")
+    for value in values:
+        cells = [value["day"], f"{value['estimate']:,}"]
+        cells.append(_range(value["lower_95"], value["upper_95"]))
+        if has_band:
+            in_series = value["band_lower_95"] is not None
+            cells.append(
+                _range(value["band_lower_95"], value["band_upper_95"]) if in_series else ""
+            )
+        table.add_row(*cells, f"{value['std_error']:,.1f}")
+    return table
+
+
+def _series_remarks(answer: Answer) -> list[RenderableType]:
+    return [Text(f"{each['period']}: {_left(each)}") for each in answer["budgets"]]
+
+
+def _unpublished(days: Sequence[str]) -> str:
+    if len(days) == 1:
+        return f"{days[0]} has no value."
+    return f"{len(days)} days between {days[0]} and {days[-1]} have no value."
+
+
+def _title(metric: str, window_days: int) -> str:
+    name = _NAMES[metric]
+    return name if metric == "dau" else f"{name} (trailing {window_days} days)"
+
+
+def _question(answer: Answer) -> str:
+    return f"{_title(answer['metric'], answer['window_days'])}, {answer['day']}"
+
+
+def _cost(answer: Answer) -> str:
+    pair = _pair(answer["epsilon"], answer["delta"])
+    if answer["mechanism"] == "continual":
+        return f"{pair} for the whole series of {answer['guarantee']['period']}"
+    return f"{pair} for this value"
+
+
+def _left(statement: Answer) -> str:
+    return (
+        f"ε = {_epsilon(statement['epsilon_remaining'])} of "
+        f"{_epsilon(statement['epsilon_cap'])} for {statement['period']}"
+    )
+
+
+def _promise(metric: str, guarantee: Mapping[str, Any]) -> str:
+    return (
+        f"Promise: whatever is published of {metric.upper()} for {guarantee['period']}, seen "
+        f"together, is {_pair(guarantee['epsilon'], guarantee['delta'])} private for every "
+        "person: it would look almost the same had they never been there."
+    )
+
+
+def _value_or_cost(row: Answer) -> str:
+    if row["kind"] == "release":
+        return f"{row['body']['estimate']:,}"
+    if "epsilon" in row["body"]:
+        return f"ε = {_epsilon(row['body']['epsilon'])}"
+    return ""
+
+
+def _range(lower: float, upper: float) -> str:
+    return f"{lower:,.0f} to {upper:,.0f}"
+
+
+def _epsilon(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _pair(epsilon: float, delta: float) -> str:
+    return f"ε = {_epsilon(epsilon)}" + (f", δ = {delta:.2g}" if delta else "")
+
+
+def _renyi(composed: Answer) -> str:
+    at = "" if composed["order"] is None else f" at order α = {composed['order']:g}"
+    return _pair(composed["epsilon"], composed["delta"]) + at
+
+
+def _words(method: str) -> str:
+    return method.replace("_", " ")

@@ -1,0 +1,178 @@
+"""The product on a server, reached over HTTP."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from dpdau.cli.backend import Answer
+from dpdau.cli.problems import error_of
+from dpdau.cli.upload import Batch, batches_of
+from dpdau.errors import BatchTooLargeError, InvalidValueError, ServerUnreachableError
+from dpdau.formats import RefusedLine
+from dpdau.model.releases import Metric
+
+__all__ = ["RemoteBackend"]
+
+# Publishing many months, or the first plan of a kind, takes the server a while.
+_ANSWER_SECONDS = 600.0
+_CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBackend:
+    """Asks a server.
+
+    Attributes:
+        client: bound to the server's address and key.
+    """
+
+    client: httpx.Client
+
+    @classmethod
+    def open(
+        cls, url: str, key: str | None, transport: httpx.BaseTransport | None = None
+    ) -> "RemoteBackend":
+        """Prepare to ask a server; nothing is sent yet.
+
+        Args:
+            url: its address, with scheme.
+            key: its API key, or None if it has none.
+            transport: how requests travel, by default over the network.
+
+        Raises:
+            InvalidValueError: if the address is none.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise InvalidValueError("--url", url, "an address like http://127.0.0.1:8000")
+        client = httpx.Client(
+            base_url=url,
+            headers={} if key is None else {"X-API-Key": key},
+            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            transport=transport,
+        )
+        return cls(client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def release(self, metric: Metric, day: date, window_days: int | None) -> Answer:
+        """The value of a closed day."""
+        if metric is Metric.DAU:
+            return self._ask("GET", f"/dau/{day}")
+        return self._ask("GET", "/mau", end=str(day), window=window_days)
+
+    def revise(self, metric: Metric, day: date, window_days: int | None) -> Answer:
+        """A corrected value of a released day."""
+        body = {"metric": metric.value, "day": day.isoformat(), "window": window_days}
+        return self._ask("POST", "/revise", body=_given(body))
+
+    def series(self, metric: Metric, start: date, end: date, window_days: int | None) -> Answer:
+        """The values of a range of days."""
+        return self._ask(
+            "GET", f"/series/{metric}", start=str(start), end=str(end), window=window_days
+        )
+
+    def publish(self, through: date | None, start: date | None) -> Answer:
+        """Publish what is due, oldest first."""
+        days = _given({"through": through, "from": start})
+        return self._ask("POST", "/publish", body={name: str(day) for name, day in days.items()})
+
+    def ingest(
+        self, path: Path, refuse: Callable[[RefusedLine], None], reached: Callable[[int], None]
+    ) -> int:
+        """Send the events of a file, to be judged by the server."""
+        accepted = 0
+        for batch in batches_of(path):
+            for line in batch.refused_lines:
+                refuse(line)
+            accepted += self._send(batch, 0, len(batch.events), refuse)
+            reached(batch.bytes_read)
+        return accepted
+
+    def erase(self, user_ids: Sequence[str]) -> Answer:
+        """Erase people."""
+        return self._ask("POST", "/erasure", body={"user_ids": list(user_ids)})
+
+    def erasure(self, erasure_id: str) -> Answer:
+        """The state of an erasure."""
+        return self._ask("GET", f"/erasure/{quote(erasure_id, safe='')}")
+
+    def budget(self, metric: Metric, day: date | None) -> Answer:
+        """What a metric has cost in the period of a day."""
+        return self._ask("GET", f"/budget/{metric}", day=None if day is None else str(day))
+
+    def budgets(self) -> Answer:
+        """What everything published has cost."""
+        return self._ask("GET", "/budget")
+
+    def plan(self, metric: Metric, period: str) -> Answer:
+        """The plan of a period's series, with its certificate."""
+        return self._ask("GET", f"/plan/{metric}/{quote(period, safe='')}")
+
+    def ledger(self, metric: Metric | None, period: str | None) -> Answer:
+        """The rows, oldest first."""
+        return self._ask("GET", "/ledger", metric=metric, period=period)
+
+    def _send(
+        self, batch: Batch, start: int, end: int, refuse: Callable[[RefusedLine], None]
+    ) -> int:
+        """Send the events of these positions, in halves if they are too many for the server."""
+        if start == end:
+            return 0
+        response = self._sent(
+            "POST",
+            "/event",
+            params={"partial": True},
+            content=batch.body(start, end),
+            headers={"Content-Type": "application/x-ndjson"},
+        )
+        try:
+            answer = self._answer(response)
+        except BatchTooLargeError:
+            if end - start == 1:
+                raise
+            middle = (start + end) // 2
+            sent = self._send(batch, start, middle, refuse)
+            return sent + self._send(batch, middle, end, refuse)
+        for error in answer["errors"]:
+            refuse(batch.refused_line(start + error["index"], error["reason"]))
+        return int(answer["accepted"])
+
+    def _ask(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, **query: Any
+    ) -> dict[str, Any]:
+        return self._answer(self._sent(method, path, json=body, params=_given(query)))
+
+    def _sent(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            return self.client.request(method, path, **request)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
+            raise ServerUnreachableError(str(self.client.base_url), reason) from None
+
+    def _answer(self, response: httpx.Response) -> dict[str, Any]:
+        """The answer's object; a problem is raised as the error it describes."""
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict):
+            if response.is_success:
+                return answer
+            if "title" in answer:
+                raise error_of(answer)
+        status = f"it answered {response.status_code} without a body that dpdau would send"
+        raise ServerUnreachableError(str(self.client.base_url), status)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
