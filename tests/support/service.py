@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
@@ -57,7 +57,7 @@ class Service(AbstractContextManager["Service"]):
     client: Client = field(init=False)
     _opened: ExitStack = field(init=False, default_factory=ExitStack)
 
-    def __enter__(self) -> "Service":
+    def __enter__(self) -> Self:
         given = {"lateness_hours": 0, **EXACT, **self.settings}
         self.configured = load_settings(data_dir=self.data_dir, **given)
         self.application = self._opened.enter_context(

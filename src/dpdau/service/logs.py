@@ -2,12 +2,16 @@
 
 import logging
 import sys
+import traceback
 
 import structlog
 
 from dpdau.config import Settings
+from dpdau.errors import DpdauError
 
-__all__ = ["configure_logs"]
+__all__ = ["configure_logs", "described"]
+
+_MAX_FRAMES = 12
 
 
 def configure_logs(settings: Settings) -> None:
@@ -41,3 +45,14 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
+
+
+def described(error: Exception) -> dict[str, object]:
+    """What a log line may say of an error: its kind, its origin, and our own errors' messages.
+
+    Messages of other exceptions may quote the values they fell over, and so a user id.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
+    origin = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    fault: dict[str, object] = {"fault": type(error).__qualname__, "origin": origin}
+    return {**fault, "message": error.message} if isinstance(error, DpdauError) else fault

@@ -14,7 +14,7 @@ from dpdau.model.events import Refusal
 from dpdau.model.releases import Metric as PublishedMetric
 from dpdau.pipeline.writer import GroupCommitter, GroupReport
 
-__all__ = ["ServiceMetrics"]
+__all__ = ["ServiceMetrics", "quantile"]
 
 _LATENCY_BUCKETS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000)
 _COMMIT_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -143,7 +143,7 @@ class _RecentLatencies(Collector):
                 labels=["route"],
             )
             for route, latencies in ordered.items():
-                family.add_metric([route], _quantile(latencies, percent))
+                family.add_metric([route], quantile(latencies, percent))
             yield family
 
 
@@ -192,6 +192,6 @@ class _AccountCollector(Collector):
         )
 
 
-def _quantile(ordered: Sequence[float], percent: int) -> float:
+def quantile(ordered: Sequence[float], percent: int) -> float:
     """The smallest value that at least `percent` % of the values do not exceed."""
     return ordered[-(-len(ordered) * percent // 100) - 1]

@@ -1,7 +1,6 @@
 """What happens around every request: its id, rate, headers, metrics, log line and last resort."""
 
 import re
-import traceback
 from collections.abc import Mapping
 from time import perf_counter
 from uuid import uuid4
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dpdau.errors import RateLimitedError
 from dpdau.service.limits import RateLimiter
+from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.problems import REQUEST_ID, problem_response, unexpected_problem
 
@@ -64,7 +64,7 @@ class RequestMiddleware:
         except ClientDisconnect:
             status = _CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001 - the last resort must catch everything
-            _log.error("fault", request_id=scope[REQUEST_ID], **_described(error))
+            _log.error("fault", request_id=scope[REQUEST_ID], **described(error))
             if not status:
                 await unexpected_problem(scope)(scope, receive, send_safely)
         finally:
@@ -103,12 +103,3 @@ def _add_headers(message: Message, request_id: str) -> None:
     headers["X-Request-ID"] = request_id
     for name, value in _SAFE_HEADERS.items():
         headers.setdefault(name, value)
-
-
-def _described(error: Exception) -> dict[str, object]:
-    """Where an exception came from; its message may quote a user id, so it is left out."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return {
-        "exception": type(error).__qualname__,
-        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-    }

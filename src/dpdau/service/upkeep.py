@@ -7,6 +7,7 @@ import structlog
 from anyio import to_thread
 
 from dpdau.application import Application
+from dpdau.service.logs import described
 
 __all__ = ["keep_up"]
 
@@ -22,8 +23,7 @@ async def keep_up(application: Application, every_seconds: float, stopping: asyn
         try:
             report = await to_thread.run_sync(application.upkeep.run)
         except Exception as error:  # noqa: BLE001 - the next round may succeed
-            # Only the kind: a message may quote what it failed on.
-            _log.error("upkeep failed", exception=type(error).__qualname__)
+            _log.error("upkeep failed", **described(error))
         else:
             if report.published or report.refused:
                 _log.info("published", releases=len(report.published), refused=report.refused)

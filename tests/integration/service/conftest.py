@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.service import Service
 
 from dpdau.pipeline.ports import Store
+from support.service import Service
 
 
 @pytest.fixture

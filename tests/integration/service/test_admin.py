@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+
 from support.service import Service, assert_problem, event
 
 TODAY = date(2025, 11, 20)

@@ -3,9 +3,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from support.service import Service, assert_problem, event, ndjson
 
 from dpdau.errors import StoreBusyError
+from support.service import Service, assert_problem, event, ndjson
 
 TODAY = date(2025, 11, 20)
 YESTERDAY = TODAY - timedelta(days=1)

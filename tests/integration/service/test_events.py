@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import zstandard
-from support.service import Service, assert_problem, event, ndjson
 
 from dpdau.store import MemoryStore
+from support.service import Service, assert_problem, event, ndjson
 
 TODAY = date(2025, 11, 20)
 YESTERDAY = TODAY - timedelta(days=1)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
+
 from support.service import Service, assert_problem, event
 
 TODAY = date(2025, 11, 20)

@@ -1,0 +1,149 @@
+"""What holds for every request, whatever its route."""
+
+import logging
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from dpdau.service.logs import configure_logs
+from support.service import Service, assert_problem, event
+
+TODAY = date(2025, 11, 20)
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+class TestIds:
+    def test_every_answer_has_an_id_of_its_own(self, service: Service) -> None:
+        ids = {service.client.get("/healthz").headers["x-request-id"] for _ in range(10)}
+        assert len(ids) == 10
+
+    def test_a_well_formed_id_is_taken_over(self, service: Service) -> None:
+        answer = service.client.get("/nowhere", headers={"X-Request-ID": "trace-1.2_3"})
+        assert assert_problem(answer, 404, "not-found")["request_id"] == "trace-1.2_3"
+
+    @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "<script>", "é".encode()])
+    def test_any_other_id_is_replaced(self, service: Service, given: str | bytes) -> None:
+        answer = service.client.get("/healthz", headers=[(b"X-Request-ID", given)])
+        assert answer.headers["x-request-id"].isalnum()
+        assert len(answer.headers["x-request-id"]) == 32
+
+
+class TestHeaders:
+    @pytest.mark.parametrize("path", ["/", "/healthz", "/nowhere", "/budget", "/openapi.json"])
+    def test_answers_are_neither_stored_nor_sniffed_nor_framed(
+        self, service: Service, path: str
+    ) -> None:
+        headers = service.client.get(path).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "server" not in headers
+
+    def test_the_page_needs_nothing_from_elsewhere(self, service: Service) -> None:
+        answer = service.client.get("/")
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "http" not in answer.text
+        assert 'href="/openapi.json"' in answer.text
+
+    def test_no_page_loads_scripts_from_another_host(self, service: Service) -> None:
+        for path in ("/docs", "/redoc"):
+            assert_problem(service.client.get(path), 404, "not-found")
+
+
+class TestProblems:
+    def test_an_unknown_path_is_a_problem(self, service: Service) -> None:
+        problem = assert_problem(service.client.get("/no where"), 404, "not-found")
+        assert problem["instance"] == "/no%20where"
+
+    def test_a_wrong_method_is_a_problem_that_names_the_right_one(self, service: Service) -> None:
+        answer = service.client.request("DELETE", "/event")
+        assert_problem(answer, 405, "method-not-allowed")
+        assert answer.headers["allow"] == "POST"
+
+    def test_a_fault_of_the_program_tells_nothing_but_the_id(
+        self,
+        service: Service,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def fail() -> None:
+            raise RuntimeError("user secret-name did it")
+
+        monkeypatch.setattr(service.store, "check", fail)
+        answer = service.client.get("/readyz")
+        problem = assert_problem(answer, 500, "internal")
+        assert "secret-name" not in answer.text
+        logged = capsys.readouterr().out
+        assert "RuntimeError" in logged
+        assert problem["request_id"] in logged
+        assert "secret-name" not in logged
+
+    def test_a_client_that_goes_away_while_sending_is_no_fault(
+        self, service: Service, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        async def ask() -> list[Any]:
+            sent: list[Any] = []
+
+            async def receive() -> dict[str, Any]:
+                return {"type": "http.disconnect"}
+
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": "/event",
+                "query_string": b"",
+                "headers": [],
+                "client": None,
+            }
+            await service.app(scope, receive, send)
+            return sent
+
+        assert service.client.portal.call(ask) == []
+        assert "status=499" in capsys.readouterr().out
+
+
+class TestLogs:
+    def test_a_line_names_the_route_and_no_one(
+        self, service: Service, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        service.send(event("secret-name", YESTERDAY), partial="secret-query")
+        service.client.post("/erasure", json={"user_id": "secret-name"})
+        service.client.post("/erasure", json={"user_id": "secret-name" * 30})
+        service.client.get("/erasure/secret-name?secret-query=1")
+        service.client.get("/secret-name")
+        logged = capsys.readouterr().out
+        assert "route=/event " in logged
+        assert "route=/erasure/{erasure_id} " in logged
+        assert "route=unmatched " in logged
+        assert "secret" not in logged
+
+    @pytest.mark.parametrize(("log_format", "start"), [("json", "{"), ("console", "2")])
+    def test_lines_of_this_program_and_of_others_have_one_format(
+        self,
+        open_service: Callable[..., Service],
+        capsys: pytest.CaptureFixture[str],
+        log_format: str,
+        start: str,
+    ) -> None:
+        service = open_service(log_format=log_format, log_level="warning")
+        root = logging.getLogger()
+        handlers, level = root.handlers, root.level
+        try:
+            configure_logs(service.configured)
+            structlog.get_logger("own").warning("one", number=1)
+            structlog.get_logger("own").info("quiet")
+            logging.getLogger("other").warning("two")
+        finally:
+            root.handlers, root.level = handlers, level
+            structlog.reset_defaults()
+        lines = capsys.readouterr().err.splitlines()
+        assert [line[0] for line in lines] == [start, start]
+        assert "one" in lines[0]
+        assert "two" in lines[1]
