@@ -268,9 +268,10 @@ class OverloadedError(DpdauError):
     exit_code = 5
     retry_after_seconds = 1
 
-    def __init__(self, waiting_events: int) -> None:
+    def __init__(self) -> None:
+        # How many events wait is told to operators only: it depends on others' activity.
         super().__init__(
-            f"{waiting_events:,} events wait to be written, so this batch was not accepted. "
+            "Too many events wait to be written, so this batch was not accepted. "
             "Try again in a second."
         )
 

@@ -105,7 +105,7 @@ class GroupCommitter:
         with self._lock:
             full = self._waiting_events + len(events) > self._max_waiting_events
             if self._closed or (full and self._waiting_events):
-                raise OverloadedError(self._waiting_events)
+                raise OverloadedError
             self._waiting_events += len(events)
             self._queue.put(batch)
         return batch.committed

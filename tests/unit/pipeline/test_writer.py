@@ -105,7 +105,7 @@ def test_beyond_the_limit_batches_are_refused_and_nothing_is_queued(
 ) -> None:
     with committer(ingestor, max_waiting_events=5) as writer:
         accepted = writer.submit(batch(4))
-        with pytest.raises(OverloadedError, match="4 events wait"):
+        with pytest.raises(OverloadedError, match="Too many events wait"):
             writer.submit(batch(2))
         assert writer.waiting_events == 4
         ingestor.proceed.set()
