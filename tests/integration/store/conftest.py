@@ -41,7 +41,8 @@ class Child:
 
     def rest(self) -> list[str]:
         """All that the child says until it ends."""
-        return self.process.communicate()[0].split()
+        assert self.process.stdout is not None
+        return self.process.stdout.read().split()
 
     def kill(self) -> list[str]:
         """End it at once, as a power cut would, and give what it had still said."""

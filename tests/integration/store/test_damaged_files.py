@@ -108,6 +108,28 @@ def test_another_program_is_named_as_the_reason(path: Path) -> None:
         SqliteStore(path)
 
 
+@pytest.mark.parametrize("journal_mode", ["WAL", "DELETE"])
+def test_what_another_program_left_behind_in_a_crash_is_not_touched(
+    path: Path, tmp_path: Path, journal_mode: str
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    with closing(sqlite3.connect(theirs / path.name, isolation_level=None)) as connection:
+        connection.executescript(f"PRAGMA journal_mode = {journal_mode}; PRAGMA cache_size = 1;")
+        connection.execute("CREATE TABLE orders (id INTEGER, note TEXT)")
+        connection.execute("BEGIN")
+        notes = [(number, "note" * 200) for number in range(100)]
+        connection.executemany("INSERT INTO orders VALUES (?, ?)", notes)
+        for file in theirs.iterdir():
+            if not file.name.endswith("-shm"):
+                shutil.copy(file, path.parent)
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    assert len(before) == 2
+    with pytest.raises(StoreCorruptError):
+        SqliteStore(path)
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
 def test_a_store_of_a_newer_version_is_refused_and_not_changed(path: Path) -> None:
     a_store_with_content(path)
     newer = migrations()[-1].version + 1

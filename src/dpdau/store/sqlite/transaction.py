@@ -52,8 +52,6 @@ class SqliteTransaction(SqliteReader):
             blob = stored.get(shard)
             before = BitMap() if blob is None else self._bitmap(blob, day)
             after = (before - leaves) | (joins & _indices_of(shard))
-            if after == before:
-                continue
             if after:
                 after.run_optimize()
                 kept.append({"day": day, "shard": shard, "bitmap": after.serialize()})
