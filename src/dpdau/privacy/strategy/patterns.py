@@ -82,8 +82,6 @@ def _blocks_after(
     """Blocks of heads whose last flip is `after`, each with all later last runs."""
     first, second = np.triu_indices(len(corners) - after - 1, 1)
     starts, ends = first + after + 1, second + after + 1
-    if not len(starts):
-        return
     diagonal = np.diagonal(corners)
     alone = diagonal[starts] + diagonal[ends] - 2 * corners[starts, ends]
     step = max(1, _BLOCK_SIZE // len(starts))

@@ -38,11 +38,6 @@ class Presence:
             raise InvalidValueError("kind", self.kind, "runs or unbounded")
 
     @classmethod
-    def unbounded(cls) -> Self:
-        """Every binary vector: nobody is ever limited."""
-        return cls("unbounded")
-
-    @classmethod
     def of(cls, days: int, runs: int | None) -> Self:
         """At most that many runs; unbounded if None, or if no vector of that length has more.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpdau.errors import InvalidPlanError
-from dpdau.privacy.strategy.patterns import Runs, vector
+from dpdau.privacy.strategy.patterns import Runs, flips_of, vector
 from dpdau.privacy.strategy.presence import Presence
 
 __all__ = ["Witness", "root_trace"]
@@ -67,7 +67,7 @@ class Witness:
         if not abs(sum(weights) - 1) <= _WEIGHTS_SUM_TO_ONE_WITHIN:
             raise InvalidPlanError(f"witness: the weights sum to {sum(weights)!r}, not to 1.")
         for runs, _ in self.patterns:
-            flips = [flip for run in runs for flip in run]
+            flips = flips_of(runs)
             increasing = all(a < b for a, b in pairwise(flips))
             if not increasing or (flips and (flips[0] < 0 or flips[-1] > days)):
                 message = f"witness: {list(runs)!r:.80} are no separate runs of days 0 to {days}."
