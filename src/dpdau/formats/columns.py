@@ -103,17 +103,19 @@ def require_columns(names: Sequence[str], expected_format: str) -> None:
             there twice; its name is not repeated, since a table without a header has a user id
             in its place.
     """
+    seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if name not in FIELDS and not name.startswith("metadata."):
             reason = f"the name of column {position} is unknown; {_KNOWN_COLUMNS}"
             raise MalformedBodyError(expected_format, reason)
-        if name in names[: position - 1]:
+        if name in seen:
             raise MalformedBodyError(expected_format, f"column {position} is there twice")
+        seen.add(name)
     for name in ("user_id", "op"):
-        if name not in names:
+        if name not in seen:
             reason = f"there is no column {name}; {_KNOWN_COLUMNS}"
             raise MalformedBodyError(expected_format, reason)
-    if "day" not in names and "ts" not in names:
+    if seen.isdisjoint({"day", "ts"}):
         reason = f"there is neither a column day nor a column ts; {_KNOWN_COLUMNS}"
         raise MalformedBodyError(expected_format, reason)
 

@@ -9,7 +9,7 @@ import struct
 
 import pyarrow as pa
 
-__all__ = ["has_compressed_buffers"]
+__all__ = ["has_compressed_buffers", "states_compression"]
 
 # Positions of the fields in the tables of Message.fbs.
 _MESSAGE_HEADER = 2
@@ -24,17 +24,28 @@ def has_compressed_buffers(stream: bytes) -> bool:
         pyarrow.ArrowException: if the bytes are no IPC stream.
         ValueError: if a message's metadata is damaged.
     """
-    return any(map(_is_compressed, pa.ipc.MessageReader.open_stream(stream)))
+    messages = pa.ipc.MessageReader.open_stream(stream)
+    return any(
+        states_compression(message.type, message.metadata.to_pybytes()) for message in messages
+    )
 
 
-def _is_compressed(message: pa.Message) -> bool:
-    metadata = message.metadata.to_pybytes()
+def states_compression(message_type: str, metadata: bytes) -> bool:
+    """Whether the metadata of one message states a compression.
+
+    Args:
+        message_type: as pyarrow names it; only batches and dictionaries have buffers.
+        metadata: the message's FlatBuffers table.
+
+    Raises:
+        ValueError: if the metadata is damaged.
+    """
+    if message_type not in {"record batch", "dictionary"}:
+        return False
     try:
         batch = _child(metadata, _root(metadata), _MESSAGE_HEADER)
-        if message.type == "dictionary":
+        if message_type == "dictionary":
             batch = _child(metadata, batch, _DICTIONARY_BATCH_DATA)
-        elif message.type != "record batch":
-            return False
         return _field(metadata, batch, _RECORD_BATCH_COMPRESSION) is not None
     except struct.error as error:
         raise ValueError from error

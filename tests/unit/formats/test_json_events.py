@@ -124,16 +124,20 @@ def test_metadata_is_ignored_whatever_it_holds(decode: Decode) -> None:
         ),
         (
             {"user_id": "ann", "op": "+", "ts": "yesterday"},
-            "ts is not a time with its offset (such as 2026-01-31T09:30:00Z) or seconds since "
-            "1970, in the years 1 to 9999",
+            (
+                "ts is not a time with its offset (such as 2026-01-31T09:30:00Z) or seconds since "
+                "1970, in the years 1 to 9999"
+            ),
         ),
         ({**GOOD, "op": "-", "scope": "usr"}, 'scope is neither "day" nor "user"'),
         ({**GOOD, "op": "-", "scope": 1}, 'scope is a number; expected "day" or "user"'),
         ({**GOOD, "scope": "user"}, 'scope is given with op "+"; it belongs to "-" only'),
         (
             {**GOOD, "scop": "user"},
-            "has an unknown field; known are user_id, op, day, ts, scope, metadata "
-            "(which is ignored)",
+            (
+                "has an unknown field; known are user_id, op, day, ts, scope, metadata "
+                "(which is ignored)"
+            ),
         ),
         ({**GOOD, "metadata": "x"}, "metadata is not an object"),
         ("ann", 'is not an object; expected {"user_id": …, "op": …, "day": …}'),
