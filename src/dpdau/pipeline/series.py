@@ -39,7 +39,8 @@ class SeriesPublisher:
         self._store = store
         self._calendar = calendar
         self._budget = budget
-        self._plans: dict[str, Plan] = {}  # by the hash of their row: two a month
+        # Recorded plans never change, and are some hundred kilobytes to decode.
+        self._plans: dict[SeriesKey, Plan] = {}
 
     def publish(self, rules: MetricRules, through: date) -> Iterator[Release]:
         """Publish the missing rows of one period up to a closed day, oldest first.
@@ -70,10 +71,11 @@ class SeriesPublisher:
     def published_rows(self, reader: Reader, rules: MetricRules, period: Period) -> int:
         """How many rows of a period's series have been measured."""
         series = _series_key(rules, period)
-        if reader.ledger_row(LedgerKind.SERIES, series.series_id) is None:
-            return 0
         state = reader.series_state(series)
-        return period.days if state is None else len(state.totals)
+        if state is not None:
+            return len(state.totals)
+        # Without private state, an opened series is complete.
+        return 0 if self._recorded_plan(reader, series) is None else period.days
 
     def plan_for(self, rules: MetricRules, period: Period) -> Plan:
         """The period's recorded plan, or the one that would be recorded now."""
@@ -86,12 +88,12 @@ class SeriesPublisher:
 
     def _recorded_plan(self, reader: Reader, series: SeriesKey) -> Plan | None:
         """The plan that a series was opened with, or None if it was not opened."""
-        row = reader.ledger_row(LedgerKind.SERIES, series.series_id)
-        if row is None:
-            return None
-        if row.hash not in self._plans:
-            self._plans[row.hash] = Plan.from_dict(row.body)
-        return self._plans[row.hash]
+        if series not in self._plans:
+            row = reader.ledger_row(LedgerKind.SERIES, series.series_id)
+            if row is None:
+                return None
+            self._plans[series] = Plan.from_dict(row.body)
+        return self._plans[series]
 
     def _publish_row(
         self,
