@@ -66,6 +66,16 @@ def test_who_keeps_within_the_bound_is_always_counted(presence: list[bool]) -> N
     assert counted_days(runs, days) == days
 
 
+@given(st.integers(3, 31), st.integers(1, 30), st.sets(st.integers(-30, 30)))
+def test_only_taking_back_activity_makes_many_runs(
+    days: int, window_days: int, active: set[int]
+) -> None:
+    presence = [
+        int(any(day - window_days < activity <= day for activity in active)) for day in range(days)
+    ]
+    assert number_of_runs(presence) <= 2 + (days - 3) // (window_days + 1)
+
+
 def test_presence_on_the_first_day_is_a_rise() -> None:
     assert counted_days(1, [{0}, set(), {0}]) == [{0}, set(), set()]
 
