@@ -126,8 +126,10 @@ class Application:
         return self.publisher.plan(metric, Period.named(period).first)
 
     def erase(self, user_ids: Sequence[str]) -> ErasureView:
-        """Erase people from everything that is kept."""
-        return ErasureView.of(self.eraser.erase(user_ids))
+        """Erase people from everything that is kept, pages on disk included."""
+        erasure = self.eraser.erase(user_ids)
+        self.eraser.finish()
+        return self.erasure(erasure.erasure_id)
 
     def erasure(self, erasure_id: str) -> ErasureView:
         """The state of an erasure."""

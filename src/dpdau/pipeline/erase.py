@@ -5,6 +5,7 @@ named gets the same treatment and the same answer whether they were known or not
 """
 
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -31,13 +32,14 @@ class Eraser:
         self._store = store
         self._pseudonymizer = pseudonymizer
         self._calendar = calendar
+        self._purging = threading.Lock()
 
     def erase(self, user_ids: Sequence[str]) -> Erasure:
-        """Erase these people, in one transaction, and purge what they left on disk.
+        """Erase these people, in one durable transaction.
 
         Returns:
-            The record; `completed_at` is None if the pages could not be purged yet because a
-            reader held them. `finish` completes it then.
+            The record; its `completed_at` is None until `finish` has purged what they left in
+            the pages of the store's files.
 
         Raises:
             InvalidValueError: if an id is empty or too long, or none is given.
@@ -48,28 +50,31 @@ class Eraser:
             today = self._calendar.today()
             erased_on = np.full(len(pseudonyms), today.toordinal(), dtype=np.int32)
             touched = erase_pseudonyms(transaction, pseudonyms, erased_on, today)
-            erasure = record_erasure(transaction, self._calendar.now(), len(pseudonyms), touched)
-        self.finish()
-        return self.find(erasure.erasure_id)
+            return record_erasure(transaction, self._calendar.now(), len(pseudonyms), touched)
 
     def finish(self) -> int:
         """Purge the pages of erasures that were not completed, and mark them so.
 
+        One purge completes every erasure that waits when it begins, so callers that come
+        together share it.
+
         Returns:
             How many still wait, because a reader held the pages; 0 when all are complete.
         """
-        with self._store.read() as reader:
-            waiting = reader.unfinished_erasures()
-        if not waiting:
-            return 0
-        try:
-            self._store.purge()
-        except StoreBusyError:
-            return len(waiting)
-        with self._store.write() as transaction:
-            for erasure in waiting:
-                done = msgspec.structs.replace(erasure, completed_at=self._calendar.now())
-                transaction.put_erasure(done)
+        with self._purging:
+            with self._store.read() as reader:
+                waiting = reader.unfinished_erasures()
+            if not waiting:
+                return 0
+            try:
+                self._store.purge()
+            except StoreBusyError:
+                return len(waiting)
+            completed_at = self._calendar.now()
+            with self._store.write() as transaction:
+                for erasure in waiting:
+                    done = msgspec.structs.replace(erasure, completed_at=completed_at)
+                    transaction.put_erasure(done)
         return 0
 
     def find(self, erasure_id: str) -> Erasure:
