@@ -15,6 +15,9 @@ _RELATIVE = 1e-9
 
 _EPSILON_RELATIVE = 1e-6
 
+_LEAST_SIGMA = 1e-60
+"""Outside of this and its inverse, ρ is no float."""
+
 _ROUNDING = 0.01
 """How far rounding the entries may move the sensitivity squared from the scale's square."""
 
@@ -40,14 +43,17 @@ def check_plan(plan: Plan) -> None:
     plan.witness.require_within(plan.days, plan.presence)
     _require("primal", plan.primal, error_per_sensitivity(plan.strategy, certified))
     _require("dual", plan.dual, plan.witness.bound(plan.days))
+    if plan.dual <= 0:
+        raise InvalidPlanError("dual is 0: the witness has no active days.")
     if abs(plan.gap - (plan.primal / plan.dual - 1)) > _RELATIVE:
         raise InvalidPlanError(f"gap is {plan.gap!r}; expected {plan.primal / plan.dual - 1!r}.")
 
 
 def _check_price(plan: Plan) -> None:
     """ρ and ε follow from the sensitivity and σ, and σ is not larger than ε needs."""
-    if plan.sigma <= 0:
-        raise InvalidPlanError(f"sigma is {plan.sigma!r}; expected more than 0.")
+    if not _LEAST_SIGMA <= plan.sigma <= 1 / _LEAST_SIGMA:
+        message = f"sigma is {plan.sigma!r}; expected {_LEAST_SIGMA:g} to {1 / _LEAST_SIGMA:g}."
+        raise InvalidPlanError(message)
     _require("rho", plan.rho, plan.sensitivity_squared / (2 * plan.sigma**2))
     try:
         epsilon = discrete_gaussian_epsilon(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -20,6 +20,9 @@ _FLOATS = ("sigma", "rho", "epsilon", "delta", "primal", "dual", "gap")
 _INTEGERS = ("days", "sensitivity", "scale", "sensitivity_squared")
 _FIELDS = {*_FLOATS, *_INTEGERS, "presence", "strategy", "witness"}
 _LABELS = {"plan_id", "metric", "period"}
+
+_LARGEST_ENTRY = 2**53
+"""Entries and sensitivities beyond this are no exact floats, and no design has them."""
 
 
 @dataclass(frozen=True)
@@ -169,12 +172,14 @@ def make_plan(
 def _positive_integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidPlanError(f"{name} is {value!r:.80}; expected an integer, at least 1.")
+    if value > _LARGEST_ENTRY**4:
+        raise InvalidPlanError(f"{name} has {value.bit_length()} bits; no plan's is as large.")
     return value
 
 
 def _finite(name: str, value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
+    if not number or not abs(value) <= sys.float_info.max:
         raise InvalidPlanError(f"{name} is {value!r:.80}; expected a finite number.")
     return float(value)
 
@@ -187,6 +192,8 @@ def _triangular(value: Any, days: int) -> Rows:
             raise InvalidPlanError(f"strategy: row {i} does not have {days} entries.")
         if not all(isinstance(entry, int) and not isinstance(entry, bool) for entry in row):
             raise InvalidPlanError(f"strategy: row {i} has an entry that is no integer.")
+        if any(abs(entry) > _LARGEST_ENTRY for entry in row):
+            raise InvalidPlanError(f"strategy: row {i} has an entry beyond 2**53.")
         if any(row[i + 1 :]):
             raise InvalidPlanError(f"strategy: row {i} uses days that come after it.")
         if row[i] <= 0:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dpdau.errors import InvalidPlanError, InvalidValueError
 from dpdau.privacy.gaussian import discrete_gaussian_epsilon
@@ -171,6 +173,8 @@ def test_other_kinds_of_plan_are_checked_as_strictly(plan: Plan) -> None:
         (field("scale", 1.5), "scale"),
         (field("sigma", "1"), "sigma"),
         (field("sigma", math.inf), "sigma"),
+        (field("sensitivity", 1 << 300), "bits"),
+        (entry(4, 1, 1 << 60), "beyond"),
         (field("rho", []), "rho"),
         (field("strategy", None), "rows"),
         (field("strategy", lambda rows: [*rows[:-1], rows[-1][:-1]]), "row 6"),
@@ -191,6 +195,48 @@ def test_a_file_that_is_no_plan_says_what_is_wrong(
     alter(data)
     with pytest.raises(InvalidPlanError, match=reason):
         Plan.from_dict(data)
+
+
+any_number = st.one_of(
+    st.integers(),
+    st.integers(0, 4000).map(lambda bits: 1 << bits),
+    st.floats(),
+    st.sampled_from([5e-324, 1e-200, 1e200, 1.7e308]),
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["scale", "sensitivity", "sensitivity_squared", "sigma", "rho", "epsilon"])
+        | st.sampled_from(["delta", "primal", "dual", "gap"]),
+        any_number,
+        min_size=1,
+    )
+)
+def test_no_numbers_make_a_file_fail_other_than_as_an_invalid_plan(
+    numbers: dict[str, Any],
+) -> None:
+    data = {**PLAN.to_dict(), **numbers}
+    del data["plan_id"]
+    same = all(PLAN.to_dict()[name] == value for name, value in numbers.items())
+    if not same:
+        with pytest.raises(InvalidPlanError):
+            check_plan(Plan.from_dict(data))
+
+
+@given(st.integers(0, 6), st.integers(0, 5000))
+def test_no_entry_makes_a_file_fail_other_than_as_an_invalid_plan(day: int, bits: int) -> None:
+    data = copy.deepcopy(PLAN.to_dict())
+    del data["plan_id"]
+    data["strategy"][day][day] = 1 << bits
+    with pytest.raises(InvalidPlanError):
+        check_plan(Plan.from_dict(data))
+
+
+def test_a_witness_without_active_days_proves_nothing() -> None:
+    empty = dataclasses.replace(PLAN, witness=Witness(patterns=(((), 1.0),)), dual=0.0)
+    with pytest.raises(InvalidPlanError, match="no active days"):
+        check_plan(empty)
 
 
 def test_a_plan_is_an_object() -> None:
