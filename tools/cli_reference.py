@@ -4,8 +4,6 @@ python tools/cli_reference.py            # writes the file
 python tools/cli_reference.py --check    # fails, with the difference, if it is stale
 """
 
-import argparse
-import difflib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ import typer.main
 
 from dpdau.cli import app
 from dpdau.cli.exit_codes import exit_codes
+from generated import write_or_check
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "cli.md"
 
@@ -44,27 +43,9 @@ def reference() -> str:
     return "\n".join(parts)
 
 
-def difference(written: str, fresh: str) -> str:
-    """What would have to change in a stale document; empty if it is fresh."""
-    lines = difflib.unified_diff(
-        written.splitlines(), fresh.splitlines(), "as written", "as it is", lineterm="", n=0
-    )
-    return "\n".join(lines)
-
-
 def main(arguments: Sequence[str], path: Path = REFERENCE) -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing, fail if stale")
-    check: bool = parser.parse_args(arguments).check
-    fresh = reference()
-    if not check:
-        path.write_text(fresh, encoding="utf-8")
-        return 0
-    stale = difference(path.read_text(encoding="utf-8") if path.exists() else "", fresh)
-    if stale:
-        print(f"{path} is stale; run `make references`.\n{stale}")
-    return 1 if stale else 0
+    return write_or_check(arguments, "Write or check docs/cli.md", path, reference())
 
 
 def _panels(group: Any) -> dict[str, list[tuple[str, Any]]]:

@@ -1,7 +1,5 @@
 from pathlib import Path
 
-import pytest
-
 import settings_reference
 from dpdau.config import describe_settings
 
@@ -16,26 +14,13 @@ def test_every_setting_has_one_row_with_what_it_declares() -> None:
         assert setting.meaning in row
 
 
-def test_the_reference_in_the_documents_is_fresh() -> None:
+def test_the_reference_among_the_documents_is_fresh() -> None:
     assert settings_reference.main(["--check"]) == 0
 
 
-def test_what_is_written_is_fresh(tmp_path: Path) -> None:
+def test_a_reference_that_lacks_a_setting_is_stale(tmp_path: Path) -> None:
     path = tmp_path / "configuration.md"
+    path.write_text(settings_reference.reference(describe_settings()[1:]))
+    assert settings_reference.main(["--check"], path) == 1
     assert settings_reference.main([], path) == 0
     assert settings_reference.main(["--check"], path) == 0
-
-
-@pytest.mark.parametrize("written", ["| `DELTA` | `0.1` |\n", None])
-def test_a_stale_or_missing_reference_fails_with_the_difference(
-    written: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "configuration.md"
-    if written is not None:
-        path.write_text(written)
-    assert settings_reference.main(["--check"], path) == 1
-    printed = capsys.readouterr().out
-    assert "run `make references`" in printed
-    assert "+| `DELTA` | `1e-06` |" in printed
-    assert ("-| `DELTA` | `0.1` |" in printed) is (written is not None)
-    assert path.exists() is (written is not None)
