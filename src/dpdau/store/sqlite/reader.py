@@ -16,7 +16,7 @@ from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.ports import SeriesState, Tombstone
 from dpdau.store.sqlite.statements import query
 
-__all__ = ["SHARD_BITS", "SqliteReader", "as_json", "shards_of"]
+__all__ = ["SHARD_BITS", "SqliteReader", "as_json", "series_parameters", "shards_of", "signed"]
 
 # A shard is one container of a Roaring bitmap.
 SHARD_BITS = 16
