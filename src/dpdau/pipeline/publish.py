@@ -159,6 +159,9 @@ class Publisher:
             BudgetExhaustedError: if a budget has no room; what was yielded before stands.
         """
         end = min(end, self._calendar.last_closed_day())
+        if start is not None:
+            # Earlier days cannot be measured any more, and there may be very many of them.
+            start = max(start, self._calendar.accepted_days()[0])
         for rules in map(self._rules.__getitem__, metrics):
             if rules.mechanism is not Mechanism.CONTINUAL:
                 yield from () if start is None else self._publish_days(rules, start, end)

@@ -34,6 +34,14 @@ class TestPublish:
         service.clock.advance(days=1)
         assert service.client.post("/publish").json()["published"] == ["dau-1d-2025-11-20"]
 
+    def test_a_range_that_begins_before_everything_that_is_kept_is_cut(
+        self, open_service: Callable[..., Service]
+    ) -> None:
+        service = open_service(retention_days=61)
+        published = service.client.post("/publish", json={"from": "0001-01-01"}).json()["published"]
+        assert published[0] == "dau-1d-2025-09-20"
+        assert len(published) == 61 + 61 - 29
+
     def test_a_budget_that_ends_midway_tells_what_stands(
         self, open_service: Callable[..., Service]
     ) -> None:
