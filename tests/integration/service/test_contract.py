@@ -1,0 +1,107 @@
+"""The service held against its own OpenAPI document, with requests made from it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from support.service import Service
+
+CHECKS = [
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+]
+OPERATIONS = [
+    "POST /event",
+    "GET /dau/{day}",
+    "GET /mau",
+    "GET /series/{metric}",
+    "GET /plan/{metric}/{period}",
+    "GET /budget",
+    "GET /budget/{metric}",
+    "POST /erasure",
+    "GET /erasure/{erasure_id}",
+    "POST /publish",
+    "POST /revise",
+    "GET /ledger",
+    "GET /metrics",
+    "GET /",
+    "GET /healthz",
+    "GET /readyz",
+]
+WITHOUT_INPUT = {"GET /", "GET /healthz", "GET /readyz"}
+SETTINGS = {"retention_days": 61, "rate_limit_per_minute": 0}
+BASE_URL = "http://dpdau.test"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("data"), SETTINGS) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def schema(service: Service) -> Any:
+    return schemathesis.openapi.from_dict(service.client.get("/openapi.json").json())
+
+
+def answered(service: Service, case: Case) -> Any:
+    prepared = requests.Request(**case.as_transport_kwargs(base_url=BASE_URL)).prepare()
+    headers = {
+        name: value.encode("latin-1") if isinstance(value, str) else value
+        for name, value in prepared.headers.items()
+    }
+    return service.client.request(
+        str(prepared.method), str(prepared.url), content=prepared.body or b"", headers=headers
+    )
+
+
+def test_every_operation_is_tried(schema: Any) -> None:
+    found = {operation.ok().label for operation in schema.get_all_operations()}
+    assert found == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("label", "mode"),
+    [
+        (label, mode)
+        for label in OPERATIONS
+        for mode in GenerationMode
+        if mode.is_positive or label not in WITHOUT_INPUT
+    ],
+)
+def test_answers_are_as_documented_and_nothing_breaks(
+    service: Service, schema: Any, label: str, mode: GenerationMode
+) -> None:
+    operation = schema.find_operation_by_label(label)
+    checks = list(CHECKS)
+    if mode.is_negative and label != "POST /event":  # where partial=true takes bad events
+        checks.append(negative_data_rejection)
+
+    @given(operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=20,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def try_one(case: Case) -> None:
+        case.validate_response(answered(service, case), checks=checks)
+
+    try_one()
