@@ -194,27 +194,28 @@ def show(console: Console, published: list[Published], totals: BudgetTotalsView)
     """The last day of every month, with what the month has cost."""
     found = {(each.release.metric, each.release.day): each for each in published}
     spent = {(each.metric, each.period): each for each in totals.periods}
+    caps = {each.metric: each.epsilon_cap for each in totals.periods}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("day", no_wrap=True)
     for metric in Metric:
         table.add_column(metric.upper(), justify="right", style="bold", no_wrap=True)
         table.add_column("95 %\ninterval", justify="right", no_wrap=True)
         table.add_column("true (from\nthe file)", justify="right", style="dim", no_wrap=True)
-        table.add_column("ε spent\n(of cap)", justify="right", no_wrap=True)
+        table.add_column(f"ε of\n{caps[metric]:g}", justify="right", no_wrap=True)
     for name in sorted({each.release.period for each in published}):
         day = Period.named(name).last
         cells = [str(day)]
         for metric in Metric:
             value = found[metric, day]
-            release, budget = value.release, spent[metric, name]
+            release = value.release
             cells += [
                 f"{release.estimate:,}",
                 f"{release.lower_95:,.0f}–{release.upper_95:,.0f}",
                 f"{value.true_count:,}",
-                f"{budget.epsilon_spent:.1f} ({budget.epsilon_cap:g})",
+                f"{spent[metric, name].epsilon_spent:.1f}",
             ]
         table.add_row(*cells)
-    console.print("CDNOW, the last day of every month:")
+    console.print("CDNOW, the last day of every month, and the ε spent of each month's budget:")
     console.print(table)
 
 

@@ -63,8 +63,8 @@ def ingest(
 ) -> None:
     """Store the events of files; lines that are refused go to FILE.rejected.jsonl with reasons."""
     sizes = [file_size(file) for file in files]
-    started = time.monotonic()
     with session.backend() as backend, _progress(session) as progress:
+        started = time.monotonic()
         tasks = [
             progress.add_task(file.name, total=size)
             for file, size in zip(files, sizes, strict=True)
@@ -73,7 +73,8 @@ def ingest(
             _ingest(backend, file, partial(_reached, progress, task))
             for file, task in zip(files, tasks, strict=True)
         ]
-    session.show(_summary(results, time.monotonic() - started), output.ingested)
+        seconds = time.monotonic() - started
+    session.show(_summary(results, seconds), output.ingested)
     for file, result in zip(files, results, strict=True):
         if result.rejected and not result.accepted:
             raise FileUnreadableError(

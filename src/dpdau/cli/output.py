@@ -1,11 +1,11 @@
 """Answers as tables that a newcomer understands; made from the same JSON that `--json` prints."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -26,17 +26,25 @@ __all__ = [
     "series",
 ]
 
+_METHODS = {
+    "naive": "adding up",
+    "advanced": "advanced composition",
+    "rdp": "Rényi composition",
+    "gaussian": "the curve of Gaussian noise",
+    "pld": "privacy loss distributions",
+}
+_WIDTH_OF_ALL_COLUMNS = 60
 _NAMES = {"dau": "Daily active users", "mau": "Monthly active users"}
 
 
 def facts(title: str, rows: Iterable[tuple[str, str]], closing: str = "") -> RenderableType:
     """A headline, lines of name and value, and a closing remark."""
-    grid = Table.grid(padding=(0, 2))
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows:
         grid.add_row(name, Text(value))
-    parts: list[RenderableType] = [Text(title, style="bold"), Padding(grid, (0, 0, 0, 2))]
+    parts: list[RenderableType] = [Text(title, style="bold"), grid]
     if closing:
         parts.append(Text(closing, style="dim"))
     return Group(*parts)
@@ -63,13 +71,10 @@ def release(answer: Answer) -> RenderableType:
 
 def series(answer: Answer) -> RenderableType:
     """The values of a range of days, one line each."""
-    values = answer["releases"]
     parts: list[RenderableType] = []
-    if values:
-        has_band = any(value["band_lower_95"] is not None for value in values)
-        parts += [_series_table(answer, values, has_band=has_band), *_series_remarks(answer)]
-        if has_band:
-            parts.append(Text("All days of a month lie within their bands at once with 95 %."))
+    if answer["releases"]:
+        parts.append(_SeriesTable(answer))
+    parts += [Text(f"Budget left: {_left(each)}") for each in answer["budgets"]]
     if answer["unpublished"]:
         parts.append(Text(_unpublished(answer["unpublished"])))
     return Group(*parts)
@@ -81,7 +86,7 @@ def budget(answer: Answer) -> RenderableType:
         ("spent", f"ε = {_epsilon(answer['epsilon_spent'])} by {_words(answer['method'])}"),
         ("left", _left(answer)),
         ("values published", f"{answer['releases']:,}"),
-        ("naive sum", _pair(answer["naive"], answer["naive_delta"])),
+        ("adding up", _pair(answer["naive"], answer["naive_delta"])),
         ("advanced composition", _pair(**answer["advanced"])),
         ("Rényi composition", _renyi(answer["rdp"])),
     ]
@@ -96,11 +101,11 @@ def budgets(answer: Answer) -> RenderableType:
     """What everything has cost: per period and metric, and together."""
     if not answer["periods"]:
         return Text("Nothing has been published, so nothing has been spent.")
-    table = _table("Privacy budgets, per person")
+    table = _table("Privacy budgets: ε per person")
     for name in ("period", "metric"):
-        table.add_column(name)
-    for name in ("spent ε", "left ε", "cap ε", "values"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("spent", "left", "cap", "values"):
+        table.add_column(name, justify="right", overflow="fold")
     for each in answer["periods"]:
         spent, left, cap = (
             _epsilon(each[name]) for name in ("epsilon_spent", "epsilon_remaining", "epsilon_cap")
@@ -121,10 +126,9 @@ def budgets(answer: Answer) -> RenderableType:
 def erasure(answer: Answer) -> RenderableType:
     """The state of an erasure."""
     done = answer["state"] == "done"
-    people = "1 person" if answer["users"] == 1 else f"{answer['users']:,} people"
     rows = [
         ("id", answer["erasure_id"]),
-        ("named", people),
+        ("named", _count(answer["users"], "person", "people")),
         ("requested", answer["requested_at"]),
         ("completed", answer["completed_at"] if done else "not yet: pages are being purged"),
     ]
@@ -139,8 +143,8 @@ def erasure(answer: Answer) -> RenderableType:
 def ingested(answer: Answer) -> RenderableType:
     """What became of the events of files."""
     rows = [
-        ("accepted", f"{answer['accepted']:,} events"),
-        ("rejected", f"{answer['rejected']:,} lines"),
+        ("accepted", _count(answer["accepted"], "event")),
+        ("rejected", _count(answer["rejected"], "line")),
         ("time", f"{answer['seconds']:.1f} s ({answer['events_per_second']:,} events per second)"),
     ]
     rows += [
@@ -158,9 +162,12 @@ def published(answer: Answer) -> RenderableType:
     for release_id in releases:
         by_metric.setdefault(release_id.split("-")[0].upper(), []).append(release_id)
     rows = [
-        (metric, f"{len(ids):,} values, {ids[0]} to {ids[-1]}") for metric, ids in by_metric.items()
+        (metric, f"{_count(len(ids), 'value')}, {ids[0]} to {ids[-1]}")
+        for metric, ids in by_metric.items()
     ]
-    return facts(f"Published {len(releases):,} values", rows, "See them with `dpdau series`.")
+    return facts(
+        f"Published {_count(len(releases), 'value')}", rows, "See them with `dpdau series`."
+    )
 
 
 def plan(answer: Answer) -> RenderableType:
@@ -201,8 +208,8 @@ def ledger(answer: Answer) -> RenderableType:
     table = _table("Ledger")
     table.add_column("#", justify="right")
     for name in ("recorded", "what"):
-        table.add_column(name)
-    table.add_column("value or cost", justify="right")
+        table.add_column(name, overflow="fold")
+    table.add_column("value or cost", justify="right", overflow="fold")
     table.add_column("hash")
     for row in answer["rows"]:
         table.add_row(
@@ -216,31 +223,38 @@ def ledger(answer: Answer) -> RenderableType:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
 
 
-def _series_table(answer: Answer, values: Sequence[Answer], *, has_band: bool) -> Table:
-    table = _table(_title(answer["metric"], answer["window_days"]))
-    table.add_column("day", no_wrap=True)
-    table.add_column("estimate", justify="right")
-    table.add_column("95 % interval", justify="right")
-    if has_band:
-        table.add_column("band", justify="right")
-    table.add_column("std. error", justify="right")
-    for value in values:
-        cells = [value["day"], f"{value['estimate']:,}"]
-        cells.append(_range(value["lower_95"], value["upper_95"]))
+@dataclass(frozen=True, slots=True)
+class _SeriesTable:
+    """The values of a series, with as many columns as there is room for."""
+
+    answer: Answer
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        values = self.answer["releases"]
+        has_room = options.max_width >= _WIDTH_OF_ALL_COLUMNS
+        has_band = has_room and any(value["band_lower_95"] is not None for value in values)
+        table = _table(_title(self.answer["metric"], self.answer["window_days"]))
+        table.add_column("day", no_wrap=True)
+        table.add_column("estimate", justify="right")
+        table.add_column("95 % interval", justify="right")
         if has_band:
-            in_series = value["band_lower_95"] is not None
-            cells.append(
-                _range(value["band_lower_95"], value["band_upper_95"]) if in_series else ""
-            )
-        table.add_row(*cells, f"{value['std_error']:,.1f}")
-    return table
-
-
-def _series_remarks(answer: Answer) -> list[RenderableType]:
-    return [Text(f"{each['period']}: {_left(each)}") for each in answer["budgets"]]
+            table.add_column("band", justify="right")
+        if has_room:
+            table.add_column("std. error", justify="right")
+        for value in values:
+            interval = _range(value["lower_95"], value["upper_95"])
+            cells = [value["day"], f"{value['estimate']:,}", interval]
+            cells += [_band(value)] if has_band else []
+            cells += [f"{value['std_error']:,.1f}"] if has_room else []
+            table.add_row(*cells)
+        yield table
+        if has_band:
+            yield Text("All days of a month lie within their bands at once with 95 %.")
 
 
 def _unpublished(days: Sequence[str]) -> str:
@@ -280,6 +294,10 @@ def _promise(metric: str, guarantee: Mapping[str, Any]) -> str:
     )
 
 
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def _value_or_cost(row: Answer) -> str:
     if row["kind"] == "release":
         return f"{row['body']['estimate']:,}"
@@ -290,6 +308,12 @@ def _value_or_cost(row: Answer) -> str:
 
 def _range(lower: float, upper: float) -> str:
     return f"{lower:,.0f} to {upper:,.0f}"
+
+
+def _band(value: Answer) -> str:
+    """The band, or nothing for a value that is in no continual series."""
+    lower, upper = value["band_lower_95"], value["band_upper_95"]
+    return "" if lower is None else _range(lower, upper)
 
 
 def _epsilon(value: float) -> str:
@@ -306,4 +330,4 @@ def _renyi(composed: Answer) -> str:
 
 
 def _words(method: str) -> str:
-    return method.replace("_", " ")
+    return _METHODS.get(method, method)

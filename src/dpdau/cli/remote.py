@@ -45,9 +45,15 @@ class RemoteBackend:
             transport: how requests travel, by default over the network.
 
         Raises:
-            InvalidValueError: if the address is none.
+            InvalidValueError: if the address is none, or no header can carry the key.
         """
-        if not url.startswith(("http://", "https://")):
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise InvalidValueError("--key", "not shown", "printable ASCII characters")
+        try:
+            is_address = httpx.URL(url).scheme in {"http", "https"} and bool(httpx.URL(url).host)
+        except httpx.InvalidURL:
+            is_address = False
+        if not is_address:
             raise InvalidValueError("--url", url, "an address like http://127.0.0.1:8000")
         client = httpx.Client(
             base_url=url,
@@ -154,7 +160,7 @@ class RemoteBackend:
     def _sent(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             return self.client.request(method, path, **request)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
             raise ServerUnreachableError(str(self.client.base_url), reason) from None
 

@@ -8,6 +8,7 @@ from dpdau import __version__
 from dpdau.cli import output
 from dpdau.cli.session import Session, command
 from dpdau.config import load_settings
+from dpdau.errors import InvalidValueError
 
 __all__ = ["commands"]
 
@@ -33,7 +34,15 @@ def serve(
     # Imported here, since no other command needs the service.
     from dpdau.service import serve as serve_http  # noqa: PLC0415
 
-    serve_http(load_settings(data_dir=session.data_dir, service_host=host, service_port=port))
+    settings = load_settings(data_dir=session.data_dir, service_host=host, service_port=port)
+    try:
+        serve_http(settings)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        address = f"{settings.service_host}:{settings.service_port}"
+        expected = "an address that is free and this machine's own; the log says what is wrong"
+        raise InvalidValueError("SERVICE_HOST:SERVICE_PORT", address, expected) from None
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: dpdau version")

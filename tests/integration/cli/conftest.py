@@ -1,40 +1,15 @@
 import json
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
 from structlog.testing import capture_logs
 
-from dpdau.bootstrap import build
 from dpdau.cli import main
-from dpdau.config import Settings, load_settings
-from dpdau.service import create_app
+from dpdau.config import load_settings
 from support.builders import EXACT
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def answer(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-    @property
-    def problem(self) -> Any:
-        assert self.out == ""
-        return json.loads(self.err)
-
-
-Run = Callable[..., Result]
+from support.command_line import Result, Run, serving
 
 
 @pytest.fixture
@@ -50,6 +25,14 @@ def exact_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     for name, value in EXACT.items():
         monkeypatch.setenv(name.upper(), f"{value:.0f}" if isinstance(value, float) else value)
+
+
+@pytest.fixture
+def realistic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default settings, but with a MAU plan that takes no time to design."""
+    for name in EXACT:
+        monkeypatch.delenv(name.upper())
+    monkeypatch.setenv("W_BOUND_MAU", "unbounded")
 
 
 @pytest.fixture
@@ -79,30 +62,6 @@ def url() -> Iterator[str]:
     """The address of a server on the store."""
     with capture_logs(), serving(load_settings()) as address:
         yield address
-
-
-class serving:  # noqa: N801 - a context manager
-    """A server in a thread of this process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._application = build(settings)
-        app = create_app(self._application, settings)
-        config = uvicorn.Config(app, port=0, log_config=None, ws="none", access_log=False)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            self._thread.join(0.01)
-        host, port = self._server.servers[0].sockets[0].getsockname()
-        return f"http://{host}:{port}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._application.close()
 
 
 @pytest.fixture

@@ -6,20 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from support.command_line import Result, Run
+
 
 @pytest.fixture
-def ingested(ask, events):
+def ingested(ask: Run, events: Path) -> None:
     assert ask("ingest", "--from", str(events)).code == 0
 
 
-def shown(result):
+def shown(result: Result) -> str:
     """What a table says, without its line breaks."""
     assert result.code == 0, result.err
     return " ".join(result.out.split())
 
 
 @pytest.mark.usefixtures("ingested")
-def test_a_day_is_told_with_interval_cost_and_promise(ask, day):
+def test_a_day_is_told_with_interval_cost_and_promise(ask: Run, day: date) -> None:
     text = shown(ask("dau", str(day)))
 
     assert f"Daily active users, {day}" in text
@@ -30,7 +32,7 @@ def test_a_day_is_told_with_interval_cost_and_promise(ask, day):
 
 
 @pytest.mark.usefixtures("ingested")
-def test_a_window_of_any_length_can_be_asked_for(ask, day):
+def test_a_window_of_any_length_can_be_asked_for(ask: Run, day: date) -> None:
     last = str(day + timedelta(days=1))
 
     assert ask("mau", last, "--json").answer["estimate"] == 4
@@ -38,7 +40,7 @@ def test_a_window_of_any_length_can_be_asked_for(ask, day):
 
 
 @pytest.mark.usefixtures("ingested")
-def test_asking_again_gives_the_same_value_and_costs_nothing(ask, day):
+def test_asking_again_gives_the_same_value_and_costs_nothing(ask: Run, day: date) -> None:
     first, second = (ask("dau", str(day), "--json").answer for _ in range(2))
 
     assert first == second
@@ -46,7 +48,9 @@ def test_asking_again_gives_the_same_value_and_costs_nothing(ask, day):
 
 
 @pytest.mark.usefixtures("ingested")
-def test_a_series_is_a_table_of_published_values_and_says_what_is_missing(ask, day):
+def test_a_series_is_a_table_of_published_values_and_says_what_is_missing(
+    ask: Run, day: date
+) -> None:
     ask("dau", str(day))
     text = shown(ask("series", "dau", "--start", str(day), "--end", str(day + timedelta(days=1))))
 
@@ -55,7 +59,7 @@ def test_a_series_is_a_table_of_published_values_and_says_what_is_missing(ask, d
 
 
 @pytest.mark.usefixtures("ingested")
-def test_a_series_can_be_had_as_csv(ask, day):
+def test_a_series_can_be_had_as_csv(ask: Run, day: date) -> None:
     ask("dau", str(day))
     result = ask("series", "dau", "--start", str(day), "--end", str(day), "--csv")
 
@@ -63,12 +67,31 @@ def test_a_series_can_be_had_as_csv(ask, day):
     assert [(row["day"], row["estimate"]) for row in rows] == [(str(day), "3")]
 
 
-def test_a_continual_series_shows_bands_and_is_published_when_asked_for(ask, day, monkeypatch):
-    del ask, day, monkeypatch
+@pytest.mark.usefixtures("realistic", "ingested")
+def test_a_continual_series_is_published_when_asked_for_and_shows_bands(
+    ask: Run, day: date
+) -> None:
+    text = shown(ask("series", "dau", "--start", str(day), "--end", str(day)))
+
+    assert "estimate 95 % interval band std. error" in text
+    assert "lie within their bands at once" in text
+    assert "Budget left: ε = 0.6 of 3" in text
+    assert "for the whole series of" in shown(ask("dau", str(day)))
+
+
+@pytest.mark.usefixtures("realistic", "ingested")
+def test_a_narrow_terminal_gets_fewer_columns(
+    ask: Run, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = shown(ask("series", "dau", "--start", str(day), "--end", str(day)))
+
+    assert "band" not in text
+    assert str(day) in text
 
 
 @pytest.mark.usefixtures("ingested")
-def test_a_revision_counts_what_is_known_now(ask, day):
+def test_a_revision_counts_what_is_known_now(ask: Run, day: date) -> None:
     ask("dau", str(day))
     ask("erase", "eve")
     revised = ask("revise", "dau", str(day), "--json").answer
@@ -78,7 +101,7 @@ def test_a_revision_counts_what_is_known_now(ask, day):
 
 
 @pytest.mark.usefixtures("ingested")
-def test_publishing_names_the_new_values(ask, day):
+def test_publishing_names_the_new_values(ask: Run, day: date) -> None:
     published = ask("publish", "--from", str(day), "--through", str(day), "--json").answer
     again = ask("publish", "--from", str(day), "--through", str(day))
 
@@ -87,14 +110,14 @@ def test_publishing_names_the_new_values(ask, day):
 
 
 @pytest.mark.usefixtures("ingested")
-def test_what_publishing_made_is_told_by_metric(ask, day):
+def test_what_publishing_made_is_told_by_metric(ask: Run, day: date) -> None:
     text = shown(ask("publish", "--from", str(day), "--through", str(day + timedelta(days=1))))
 
     assert "Published 4 values" in text
     assert f"DAU 2 values, dau-1d-{day} to dau-1d-{day + timedelta(days=1)}" in text
 
 
-def test_an_open_day_ends_with_its_own_exit_code(ask):
+def test_an_open_day_ends_with_its_own_exit_code(ask: Run) -> None:
     today = str(datetime.now(UTC).date())
     result = ask("dau", today)
 
@@ -124,7 +147,7 @@ def test_an_open_day_ends_with_its_own_exit_code(ask):
         ["plan", "--show", "--metric", "mau", "--period", "January"],
     ],
 )
-def test_bad_input_is_named_and_ends_with_exit_code_3(ask, arguments):
+def test_bad_input_is_named_and_ends_with_exit_code_3(ask: Run, arguments: list[str]) -> None:
     result = ask(*arguments)
 
     assert result.code == 3
@@ -133,11 +156,31 @@ def test_bad_input_is_named_and_ends_with_exit_code_3(ask, arguments):
     assert "Traceback" not in result.err
 
 
-def test_an_exhausted_budget_has_its_own_exit_code_and_spends_nothing(ask, day, monkeypatch, url):
-    del monkeypatch, url, ask, day
+def test_an_exhausted_budget_has_its_own_exit_code_and_spends_nothing(
+    run: Run, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAU_BUDGET_TOTAL", "1000000")
+    allowed = run("mau", str(day), "--window", "7")
+    refused = run("mau", str(day))
+
+    assert allowed.code == 0
+    assert refused.code == 8
+    assert refused.err.startswith("Error: The mau budget of")
+    assert run("budget", "mau", "--day", str(day), "--json").answer["releases"] == 1
 
 
-def test_errors_as_json_are_the_services_problem_objects(run, url):
+def test_what_was_published_before_a_budget_ran_out_is_named(
+    run: Run, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAU_BUDGET_TOTAL", "1000000")
+    run("mau", str(day), "--window", "7")
+    refused = run("publish", "--from", str(day), "--through", str(day), "--json")
+
+    assert refused.code == 8
+    assert refused.problem["published"] == [f"dau-1d-{day}"]
+
+
+def test_errors_as_json_are_the_services_problem_objects(run: Run, url: str) -> None:
     today = str(datetime.now(UTC).date())
     local = run("dau", today, "--json")
     remote = run("dau", today, "--json", "--url", url)
@@ -155,7 +198,9 @@ def test_errors_as_json_are_the_services_problem_objects(run, url):
 
 
 @pytest.mark.usefixtures("events")
-def test_the_store_and_a_server_on_it_give_the_same_answers(run, events: Path, day: date, url):
+def test_the_store_and_a_server_on_it_give_the_same_answers(
+    run: Run, events: Path, day: date, url: str
+) -> None:
     run("ingest", "--from", str(events))
     run("publish", "--from", str(day))
     for question in (
@@ -166,7 +211,6 @@ def test_the_store_and_a_server_on_it_give_the_same_answers(run, events: Path, d
         ["budget"],
         ["ledger"],
         ["ledger", "--metric", "dau", "--period", f"{day:%Y-%m}"],
-        ["plan", "--show", "--metric", "dau", "--period", "2025-10"],
         ["verify"],
     ):
         local = run(*question, "--json")
