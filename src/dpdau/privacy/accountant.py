@@ -165,8 +165,8 @@ def _tight(
 ) -> TightBound:
     """The smallest ε whose δ fits.
 
-    A single charge is left to its own figure in `naive`, and Gaussian vectors alone to the
-    Gaussian curve: in both cases a loss distribution could not be below.
+    A single Gaussian charge is left to its own figure in `naive`: a loss distribution could not
+    be below it.
     """
     bounds = [
         TightBound(bound.epsilon, bound.delta, method)
@@ -185,7 +185,7 @@ def _tight(
     if counts and len(noises) == len(counts):
         epsilon = composed_gaussian_epsilon(noises, delta)
         bounds.append(TightBound(epsilon, delta, CompositionMethod.GAUSSIAN))
-    if counts.total() > 1:
+    if counts and not (counts.total() == len(noises) == 1):
         epsilon = loss_distribution_epsilon(counts, delta, rdp.epsilon)
         bounds.append(TightBound(epsilon, delta, CompositionMethod.PLD))
     return min(bounds, key=lambda bound: bound.epsilon)

@@ -15,7 +15,12 @@ from dp_accounting import dp_event
 from numpy.typing import NDArray
 
 from dpdau.errors import InvalidValueError
-from dpdau.privacy.checks import require_count, require_number
+from dpdau.privacy.checks import (
+    SENSITIVITY_BITS,
+    require_count,
+    require_noise,
+    require_number,
+)
 from dpdau.privacy.discrete_gaussian import LatticeNoise, discrete_gaussian_epsilon
 
 __all__ = [
@@ -27,9 +32,7 @@ __all__ = [
     "rounded_up",
 ]
 
-# Far beyond all that is useful, and near enough that no figure of any charge overflows.
-_NOISE = 1e-50, 1e50
-_BITS = 128
+_LARGEST_EPSILON = 1e50
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class LaplaceCharge:
     """Discrete Laplace noise on one integer.
 
     Attributes:
-        scale: the noise has mass proportional to e^{−|n|/scale}; 1e-50 to 1e50.
-        sensitivity: the largest change of the integer, 1 to 2^128.
+        scale: the noise has mass proportional to e^{−|n|/scale}; 1e-30 to 1e30.
+        sensitivity: the largest change of the integer, 1 to 2^64.
     """
 
     kind: ClassVar[str] = "laplace"
@@ -48,8 +51,8 @@ class LaplaceCharge:
     sensitivity: int
 
     def __post_init__(self) -> None:
-        require_number("scale", self.scale, *_NOISE)
-        require_count("sensitivity", self.sensitivity, _BITS)
+        require_noise("scale", self.scale)
+        require_count("sensitivity", self.sensitivity, SENSITIVITY_BITS)
 
     @property
     def event(self) -> dp_event.DpEvent:
@@ -77,10 +80,10 @@ class GaussianCharge:
     row, paid when the series is opened.
 
     Attributes:
-        sigma: the noise has mass proportional to e^{−n²/2σ²}; 1e-50 to 1e50.
+        sigma: the noise has mass proportional to e^{−n²/2σ²}; 1e-30 to 1e30.
         sensitivity_squared: the largest squared Euclidean norm of the vector's change, 1 to
-            2^256.
-        dimension: 1 to 2^128.
+            2^128.
+        dimension: 1 to 2^64.
     """
 
     kind: ClassVar[str] = "gaussian"
@@ -91,9 +94,9 @@ class GaussianCharge:
     dimension: int = 1
 
     def __post_init__(self) -> None:
-        require_number("sigma", self.sigma, *_NOISE)
-        require_count("sensitivity_squared", self.sensitivity_squared, 2 * _BITS)
-        require_count("dimension", self.dimension, _BITS)
+        require_noise("sigma", self.sigma)
+        require_count("sensitivity_squared", self.sensitivity_squared, 2 * SENSITIVITY_BITS)
+        require_count("dimension", self.dimension, SENSITIVITY_BITS)
 
     @property
     def noise(self) -> LatticeNoise:
@@ -142,7 +145,7 @@ class PureCharge:
     total_epsilon: float
 
     def __post_init__(self) -> None:
-        require_number("epsilon", self.total_epsilon, 0, _NOISE[1])
+        require_number("epsilon", self.total_epsilon, 0, _LARGEST_EPSILON)
 
     @property
     def event(self) -> dp_event.DpEvent:

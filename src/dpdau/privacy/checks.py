@@ -4,10 +4,24 @@ from typing import Any
 
 from dpdau.errors import InvalidValueError
 
-__all__ = ["require_calibratable", "require_count", "require_number", "require_probability"]
+__all__ = [
+    "SENSITIVITY_BITS",
+    "require_calibratable",
+    "require_count",
+    "require_noise",
+    "require_number",
+    "require_probability",
+]
+
+SENSITIVITY_BITS = 64
+"""Sensitivities and dimensions are at most two to this."""
+
 
 _SMALLEST_EPSILON = 1e-9
 _LARGEST_EPSILON = 1e9
+# Far beyond all that is useful, and near enough that no figure of any charge overflows.
+_LEAST_NOISE = 1e-30
+_MOST_NOISE = 1e30
 
 
 def require_number(name: str, value: Any, low: float, high: float) -> None:
@@ -22,6 +36,11 @@ def require_count(name: str, value: Any, bits: int) -> None:
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     if not (is_integer and 1 <= value <= 2**bits):
         raise InvalidValueError(name, value, f"an integer from 1 to 2^{bits}")
+
+
+def require_noise(name: str, value: Any) -> None:
+    """Fail unless the value can be a scale or σ: 1e-30 to 1e30."""
+    require_number(name, value, _LEAST_NOISE, _MOST_NOISE)
 
 
 def require_probability(name: str, value: float) -> None:

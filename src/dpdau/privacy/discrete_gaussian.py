@@ -48,9 +48,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from dpdau.privacy.checks import (
+    SENSITIVITY_BITS,
     require_calibratable,
     require_count,
-    require_number,
+    require_noise,
     require_probability,
 )
 from dpdau.privacy.gaussian_curve import bisect, gaussian_epsilon, gaussian_log_delta, gaussian_mu
@@ -142,14 +143,14 @@ def discrete_gaussian_epsilon(
         adaptively. The smallest of three proven bounds; in one dimension exact up to σ = 4096.
 
     Args:
-        sensitivity_squared: 1 to 2^256.
-        sigma: 1e-50 to 1e50.
-        dimension: 1 to 2^128.
+        sensitivity_squared: 1 to 2^128.
+        sigma: 1e-30 to 1e30.
+        dimension: 1 to 2^64.
         delta: between 0 and 1.
     """
-    require_count("sensitivity_squared", sensitivity_squared, 256)
-    require_number("sigma", sigma, 1e-50, 1e50)
-    require_count("dimension", dimension, 128)
+    require_count("sensitivity_squared", sensitivity_squared, 2 * SENSITIVITY_BITS)
+    require_noise("sigma", sigma)
+    require_count("dimension", dimension, SENSITIVITY_BITS)
     require_probability("delta", delta)
     noise = LatticeNoise(sensitivity_squared, sigma, dimension)
     if _is_private(noise, 0.0, delta):
@@ -190,13 +191,13 @@ def discrete_gaussian_sigma(
         As `discrete_gaussian_epsilon`, which at the σ returned is at most ε.
 
     Args:
-        sensitivity_squared: 1 to 2^256.
-        dimension: 1 to 2^128.
+        sensitivity_squared: 1 to 2^128.
+        dimension: 1 to 2^64.
         epsilon: 1e-9 to 1e9.
         delta: between 0 and 1.
     """
-    require_count("sensitivity_squared", sensitivity_squared, 256)
-    require_count("dimension", dimension, 128)
+    require_count("sensitivity_squared", sensitivity_squared, 2 * SENSITIVITY_BITS)
+    require_count("dimension", dimension, SENSITIVITY_BITS)
     require_calibratable(epsilon)
     require_probability("delta", delta)
 
@@ -250,8 +251,6 @@ def shift_delta(shift: int, sigma: float, epsilon: float) -> float:
     first = math.floor(epsilon * sigma**2 / shift + shift / 2)
     reach = math.ceil(_REACH * sigma)
     start = max(first, shift - reach) - shift
-    if start > 1e15:  # noqa: PLR2004 - beyond exact integers in floats; the tail is e^{−n²/2σ²}
-        return 1e-305
     # n − shift, the noise itself.
     noise = start + np.arange(max(0, -start) + reach + 2, dtype=np.float64)
     losses = (noise + shift / 2) * (shift / sigma**2 * (1 + 1e-15))

@@ -13,7 +13,7 @@ import opendp.prelude as dp
 from dpdau.errors import CalibrationError
 from dpdau.privacy import discrete_gaussian
 from dpdau.privacy.charges import GaussianCharge
-from dpdau.privacy.checks import require_count
+from dpdau.privacy.checks import SENSITIVITY_BITS, require_count
 from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon, discrete_gaussian_sigma
 from dpdau.privacy.gaussian_curve import gaussian_delta, gaussian_epsilon, gaussian_mu
 
@@ -64,7 +64,7 @@ class GaussianMechanism:
         Raises:
             InvalidValueError: if a parameter is out of range.
         """
-        require_count("sensitivity", sensitivity, 128)
+        require_count("sensitivity", sensitivity, SENSITIVITY_BITS)
         sigma = discrete_gaussian_sigma(sensitivity**2, 1, epsilon, delta)
         return cls(sigma, sensitivity, epsilon, delta)
 

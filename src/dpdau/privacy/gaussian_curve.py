@@ -36,17 +36,17 @@ def gaussian_delta(mu: float, epsilon: float) -> float:
         mu: sensitivity divided by σ, ≥ 0.
         epsilon: may be negative, where the curve is still defined.
     """
-    return min(1.0, math.exp(gaussian_log_delta(mu, epsilon)))
+    return math.exp(gaussian_log_delta(mu, epsilon))
 
 
 def gaussian_log_delta(mu: float, epsilon: float) -> float:
-    """The natural logarithm of `gaussian_delta`, rounded up; −∞ where δ is 0."""
+    """The natural logarithm of `gaussian_delta`, rounded up and at most 0; −∞ where δ is 0."""
     if not 0 <= mu < math.inf:
         raise InvalidValueError("mu", mu, "a finite number of at least 0")
     if epsilon < 0:
         # δ(ε) − e^ε·δ(−ε) = 1 − e^ε, because the noise is symmetric.
         mirrored = math.exp(epsilon + gaussian_log_delta(mu, -epsilon))
-        return math.log(-math.expm1(epsilon) + mirrored) + 1e-15
+        return min(0.0, math.log(-math.expm1(epsilon) + mirrored) + 1e-15)
     if mu == 0:
         return -math.inf
     near, far = epsilon / mu - mu / 2, epsilon / mu + mu / 2
@@ -55,12 +55,13 @@ def gaussian_log_delta(mu: float, epsilon: float) -> float:
     error = 1e-12 + 4 * _UNIT_ROUNDOFF * far * (1 + max(near, 0.0))
     if near < -1:
         density = _PHI_0 * math.exp(-near * near / 2)
-        return math.log(ndtr(-near) - density * _mills(far)) + error
+        return min(0.0, math.log(ndtr(-near) - density * _mills(far)) + error)
     if mu < _QUADRATURE_BELOW_MU:
         gap = _mills_difference(epsilon / mu, mu)
     else:
         gap = _mills(near) - _mills(far)
-    return -near * near / 2 + math.log(_PHI_0 * gap) + error if gap > 0 else -math.inf
+    # The gap cancels altogether only where e^{−near²/2} is far below the smallest float.
+    return min(0.0, -near * near / 2 + math.log(_PHI_0 * max(gap, 1e-300)) + error)
 
 
 def gaussian_epsilon(mu: float, delta: float) -> float:

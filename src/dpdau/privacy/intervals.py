@@ -33,8 +33,8 @@ def interval(
 
     The error of a sketch is independent of the noise, so the two half-widths add as
     √(half_width² + (z·relative_standard_error·estimate)²), z the normal quantile of the
-    coverage. That is exact for two normal errors; for Laplace noise it errs by under half a
-    percent of coverage. The relative error multiplies the noisy estimate, never the true count,
+    coverage. That is exact for two normal errors; with Laplace noise up to half a percent more is
+    covered. The relative error multiplies the noisy estimate, never the true count,
     so the ends are post-processing of what is published anyway.
 
     Args:

@@ -13,7 +13,12 @@ from typing import Any
 import opendp.prelude as dp
 
 from dpdau.privacy.charges import LaplaceCharge, rounded_up
-from dpdau.privacy.checks import require_calibratable, require_count, require_probability
+from dpdau.privacy.checks import (
+    SENSITIVITY_BITS,
+    require_calibratable,
+    require_count,
+    require_probability,
+)
 
 __all__ = ["LaplaceMechanism"]
 
@@ -53,7 +58,7 @@ class LaplaceMechanism:
             InvalidValueError: if a parameter is out of range.
         """
         require_calibratable(epsilon)
-        require_count("sensitivity", sensitivity, 128)
+        require_count("sensitivity", sensitivity, SENSITIVITY_BITS)
         return cls(rounded_up(Fraction(sensitivity) / Fraction(epsilon)), sensitivity)
 
     @property

@@ -67,6 +67,15 @@ def test_another_charge_never_lowers_a_figure(spent: list[Charge], more: Charge)
     assert all(after[name] >= before[name] * (1 - 1e-12) for name in before)
 
 
+@pytest.mark.parametrize("delta", [1e-8, 1e-6, 1e-3, 0.03])
+@pytest.mark.parametrize("first", [LaplaceCharge(40.3, 3), PureCharge(0.02), SCALAR, SERIES])
+def test_a_negligible_charge_after_a_single_one_never_lowers_a_figure(
+    first: Charge, delta: float
+) -> None:
+    before, after = composed([first], delta), composed([first, PureCharge(1e-13)], delta)
+    assert after.tight.epsilon >= before.tight.epsilon * (1 - 1e-12)
+
+
 @given(st.lists(charges, min_size=1, max_size=5))
 @settings(max_examples=50, deadline=None)
 def test_tight_is_the_smallest_of_those_that_fit(spent: list[Charge]) -> None:
@@ -189,6 +198,25 @@ def test_a_mixture_is_bounded_by_both_of_its_kinds_and_near_the_library_s_figure
     for charge in (SERIES, SCALAR, laplace):
         accountant.compose(charge.event)
     assert tight.epsilon == pytest.approx(accountant.get_epsilon(DELTA), rel=2e-3)
+
+
+def test_a_mixture_costs_hardly_more_than_enumeration_of_all_outcomes_gives() -> None:
+    noise = np.arange(-120, 121)
+    laplace, gaussian = np.exp(-np.abs(noise) / 5.0), np.exp(-(noise**2) / (2 * 4.0**2))
+    lie = np.exp([0.0, -0.3])
+    masses, losses = np.ones(1), np.zeros(1)
+    for still, moved in [
+        (laplace[3:], laplace[:-3]),
+        (gaussian[2:], gaussian[:-2]),
+        (lie, lie[::-1]),
+    ]:
+        masses = np.outer(masses, still / still.sum()).ravel()
+        losses = np.add.outer(losses, np.log(still / moved)).ravel()
+    optimum = exact.smallest_epsilon(
+        lambda epsilon: float(masses @ -np.expm1(np.minimum(epsilon - losses, 0))), DELTA, 10.0
+    )
+    tight = composed([LaplaceCharge(5.0, 3), GaussianCharge(4.0, 4), PureCharge(0.3)]).tight
+    assert optimum <= tight.epsilon <= optimum * 1.001
 
 
 def test_a_shift_too_long_to_enumerate_is_taken_for_randomised_response() -> None:

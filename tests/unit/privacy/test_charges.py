@@ -77,6 +77,10 @@ def test_the_curve_of_continuous_laplace_noise_understates_discrete_noise() -> N
     assert exact.randomised_response_delta(1.0, 100, claimed) > 1e-4
 
 
+def test_no_epsilon_has_no_divergence() -> None:
+    assert not PureCharge(0.0).rdp(ORDERS).any()
+
+
 @given(charges)
 def test_curves_rise_with_the_order(charge: Charge) -> None:
     curve = charge.rdp(DENSE_ORDERS)

@@ -64,6 +64,11 @@ def test_nothing_to_hide_costs_nothing() -> None:
     assert gaussian_epsilon(0, 0) == 0
 
 
+@pytest.mark.parametrize("mu", [1e-9, 1e-3, 1.0, 1e3])
+def test_a_delta_below_every_float_is_zero(mu: float) -> None:
+    assert gaussian_delta(mu, 1e9) == 0
+
+
 def test_delta_zero_is_out_of_reach_of_gaussian_noise() -> None:
     assert gaussian_epsilon(1, 0) == math.inf
     assert gaussian_mu(1, 0) == 0

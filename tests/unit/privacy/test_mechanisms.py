@@ -38,7 +38,7 @@ def test_laplace_epsilon_is_what_opendp_proves(epsilon: float, sensitivity: int)
 
 
 @given(epsilons, sensitivities, st.floats(-9, -2))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_gaussian_rho_is_what_opendp_proves(
     epsilon: float, sensitivity: int, log_delta: float
 ) -> None:
