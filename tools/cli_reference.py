@@ -22,8 +22,10 @@ _PREFACE = """\
 
 # Commands
 
-{help} Every command works on the store in `DATA_DIR` directly, or with `--url` on a server, and
-gives the same answers in both ways. `python -m dpdau` is the same program.
+{help}
+
+Every command works on the store in `DATA_DIR` directly, or with `--url` on a server, and gives
+the same answers in both ways. `python -m dpdau` is the same program.
 
 - `--json` prints one JSON object on standard output and nothing else there: the same object that
   the service answers with. An error is then a problem object (RFC 9457) on standard error.

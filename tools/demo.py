@@ -159,7 +159,7 @@ def live_through(
     published: list[Published] = []
     customers = sorted({each.customer for purchases in months.values() for each in purchases})
     for number, month in enumerate(track(months, "Publishing", console=console, transient=True)):
-        clock.now = datetime.combine(month.last, datetime.min.time(), UTC) + timedelta(days=2)
+        clock.now = datetime.combine(month.last, datetime.min.time(), UTC) + timedelta(hours=36)
         ingest(application, months[month])
         truth.add(months[month])
         published += [Published(each, truth.count(each)) for each in application.publish()]
@@ -200,7 +200,7 @@ def show(console: Console, published: list[Published], totals: BudgetTotalsView)
     for metric in Metric:
         table.add_column(metric.upper(), justify="right", style="bold", no_wrap=True)
         table.add_column("95 %\ninterval", justify="right", no_wrap=True)
-        table.add_column("true (from\nthe file)", justify="right", style="dim", no_wrap=True)
+        table.add_column("true\n(file)", justify="right", style="dim", no_wrap=True)
         table.add_column(f"ε of\n{caps[metric]:g}", justify="right", no_wrap=True)
     for name in sorted({each.release.period for each in published}):
         day = Period.named(name).last
