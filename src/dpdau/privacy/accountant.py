@@ -1,8 +1,7 @@
 """What many releases cost one person together.
 
-Every figure is an upper bound that holds for adaptively chosen releases, and none falls when a
-release is added. The charges of one person's whole stream are composed, so no figure depends on
-the order of releases.
+Every figure is an upper bound that holds for adaptively chosen questions, none falls when a
+release is added, and none depends on the order of releases.
 """
 
 import math
@@ -97,8 +96,9 @@ def compose(
     """The cost of all charges together.
 
     Formal guarantees:
-        Unit and neighbours are the charges'. Everything released under these charges, each
-        chosen with knowledge of the earlier ones, is together (ε, δ)-DP for every pair returned.
+        Unit and neighbours are the charges'. Everything released under these charges is together
+        (ε, δ)-DP for every pair returned. Questions may depend on earlier answers; the sequence
+        of charges is fixed ahead, by configuration, and may only be cut short.
 
     Args:
         charges: in any order; equal ones may repeat.
