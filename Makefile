@@ -58,6 +58,7 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and 
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/http_reference.py --check
 
 .PHONY: types
 types: $(DEVELOPMENT)
@@ -72,6 +73,7 @@ settings: $(DEVELOPMENT)
 references: $(DEVELOPMENT) ## write the generated documents anew
 	$(BIN)/python tools/settings_reference.py
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/http_reference.py
 
 .PHONY: test
 test: lint ## lint, then run every test and hold the coverage
