@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from support import EXACT, Event, FakeClock, application, columns
 
 from dpdau.application import Application
 from dpdau.errors import (
@@ -14,6 +14,7 @@ from dpdau.errors import (
     DayOpenError,
     DayOutOfRangeError,
     InvalidValueError,
+    LedgerDamagedError,
     ReleaseNotFoundError,
     StoreError,
 )
@@ -21,6 +22,7 @@ from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Metric, SeriesKey
 from dpdau.pipeline import ondemand, series
 from dpdau.store import MemoryStore
+from support import EXACT, Event, FakeClock, application, columns
 
 TODAY = date(2025, 11, 20)
 YESTERDAY = TODAY - timedelta(days=1)
@@ -138,6 +140,17 @@ class TestSingleReleases:
         assert app.release(Metric.DAU, YESTERDAY).budget.epsilon_spent == pytest.approx(
             0.3, abs=1e-5
         )
+
+    def test_nothing_is_released_behind_a_damaged_row(
+        self, open_app: Any, store: MemoryStore
+    ) -> None:
+        app = open_app(**PER_RELEASE)
+        app.release(Metric.DAU, YESTERDAY)
+        (row,) = app.ledger()
+        edited = msgspec.structs.replace(row, body={**row.body, "estimate": 10**6})
+        store._state.ledger[0] = edited  # noqa: SLF001 - what an editor of the file does
+        with pytest.raises(LedgerDamagedError, match="row 1"):
+            app.release(Metric.DAU, YESTERDAY - timedelta(days=1))
 
 
 class TestSeries:
