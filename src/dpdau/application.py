@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
+from dpdau.errors import InvalidValueError
 from dpdau.formats import EventRules
 from dpdau.model.calendar import Calendar, Period
 from dpdau.model.ledger import LedgerRow, verify_chain
@@ -122,8 +123,16 @@ class Application:
             return BudgetTotalsView.of(self.budget.totals(reader), self.budget.rules.delta)
 
     def plan(self, metric: Metric, period: str) -> Plan:
-        """The plan of a period's series."""
-        return self.publisher.plan(metric, Period.named(period).first)
+        """The plan of a period's series.
+
+        Raises:
+            InvalidValueError: if no accounting period has that name.
+        """
+        named = Period.named(period)
+        if self.calendar.period_of(named.first) != named:
+            known = self.calendar.period_of(self.calendar.today()).name
+            raise InvalidValueError("period", period, f"an accounting period, such as {known}")
+        return self.publisher.plan(metric, named.first)
 
     def erase(self, user_ids: Sequence[str]) -> ErasureView:
         """Erase people from everything that is kept, pages on disk included."""

@@ -178,5 +178,9 @@ class TestPlan:
         assert plan["rho"] == pytest.approx(plan["sensitivity_squared"] / (2 * plan["sigma"] ** 2))
 
     def test_what_is_no_period_is_a_problem(self, service: Service) -> None:
-        assert_problem(service.client.get("/plan/dau/soon"), 422, "invalid-value")
+        for period in ("soon", "2025", "2025-Q4"):
+            problem = assert_problem(
+                service.client.get(f"/plan/dau/{period}"), 422, "invalid-value"
+            )
+            assert "2025-" in problem["detail"]
         assert_problem(service.client.get("/plan/wau/2025-10"), 404, "unknown-metric")
