@@ -28,7 +28,7 @@ SETTINGS = {
 }
 """Noise is zero but for a chance of e^-1000000, and the port is any free one."""
 
-ACKNOWLEDGED_BEFORE_KILL = (1, 10, 40, 80)
+ACKNOWLEDGED_BEFORE_KILL = (1, 20, 60)
 EVENTS_PER_DAY = 20
 CLIENTS = 4
 

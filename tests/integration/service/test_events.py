@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from dpdau.formats import MEDIA_TYPES
 from dpdau.store import MemoryStore
 from support.service import Service, assert_problem, event, ndjson
 
@@ -63,6 +64,10 @@ class TestAcceptedBatches:
         answer = service.client.post("/event", content=compress(body), headers=headers)
         assert answer.json() == {"accepted": 2, "rejected": 0, "errors": []}
         assert service.dau(YESTERDAY) == 2
+
+    def test_every_format_is_documented(self, service: Service) -> None:
+        paths = service.client.get("/openapi.json").json()["paths"]
+        assert set(paths["/event"]["post"]["requestBody"]["content"]) == set(MEDIA_TYPES)
 
     def test_an_empty_batch_is_accepted(self, service: Service) -> None:
         assert service.send().json() == {"accepted": 0, "rejected": 0, "errors": []}

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import structlog
 
+from dpdau.service.limits import RateLimiter
 from dpdau.service.logs import configure_logs
+from dpdau.service.metrics import ServiceMetrics
+from dpdau.service.middleware import RequestMiddleware
 from support.service import Service, assert_problem, event
 
 TODAY = date(2025, 11, 20)
@@ -107,6 +110,41 @@ class TestProblems:
 
         assert service.client.portal.call(ask) == []
         assert "status=499" in capsys.readouterr().out
+
+
+class TestMiddleware:
+    def wrapped(self, service: Service, app: Any) -> RequestMiddleware:
+        metrics = ServiceMetrics(service.application)
+        return RequestMiddleware(app, metrics=metrics, rate=RateLimiter(0))
+
+    def run(self, service: Service, app: Any, scope: dict[str, Any]) -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        service.client.portal.call(self.wrapped(service, app), scope, None, send)
+        return sent
+
+    def test_an_answer_that_has_begun_is_not_begun_again(
+        self, service: Service, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        async def app(_: Any, __: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            raise RuntimeError
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+        assert len(self.run(service, app, scope)) == 1
+        assert "fault=RuntimeError" in capsys.readouterr().out
+
+    def test_what_is_no_request_passes_untouched(self, service: Service) -> None:
+        seen: list[Any] = []
+
+        async def app(scope: Any, _: Any, __: Any) -> None:
+            seen.append(scope)
+
+        assert self.run(service, app, {"type": "lifespan"}) == []
+        assert seen == [{"type": "lifespan"}]
 
 
 class TestLogs:

@@ -26,9 +26,16 @@ router = APIRouter(prefix="/erasure", tags=["erasure"], dependencies=[Depends(Ne
 
 _MAX_USERS = 100_000
 _JSON = "application/json"
-_NDJSON = "application/x-ndjson"
+_LINE_TYPES = ("application/x-ndjson", "application/jsonl")
 _USER_ID = {"type": "string", "minLength": 1, "maxLength": 256}
 _EXPECTED = '{"user_id": "…"} or {"user_ids": ["…", …]}'
+_LINES = {
+    "schema": {
+        "type": "string",
+        "description": "One user a line: a JSON string, or an object with user_id.",
+    },
+    "example": '"ada"\n{"user_id": "bob"}\n',
+}
 _BODY = documented_body(
     {
         _JSON: {
@@ -57,13 +64,7 @@ _BODY = documented_body(
             },
             "example": {"user_id": "ada"},
         },
-        _NDJSON: {
-            "schema": {
-                "type": "string",
-                "description": "One user a line: a JSON string, or an object with user_id.",
-            },
-            "example": '"ada"\n{"user_id": "bob"}\n',
-        },
+        **dict.fromkeys(_LINE_TYPES, _LINES),
     }
 )
 
@@ -116,10 +117,10 @@ def _user_ids(content_type: str | None, body: bytes) -> list[str]:
     media_type = (content_type or _JSON).partition(";")[0].strip().lower()
     if media_type == _JSON:
         user_ids = _of_object(body)
-    elif media_type == _NDJSON:
+    elif media_type in _LINE_TYPES:
         user_ids = _of_lines(body)
     else:
-        raise UnsupportedMediaTypeError("Content-Type", media_type, [_JSON, _NDJSON])
+        raise UnsupportedMediaTypeError("Content-Type", media_type, [_JSON, *_LINE_TYPES])
     if len(user_ids) > _MAX_USERS:
         raise BatchTooLargeError("user ids", len(user_ids), _MAX_USERS, "for one erasure")
     return user_ids

@@ -58,6 +58,11 @@ _EXAMPLE = {
 }
 _TEXT = {"type": "string"}
 _BINARY = {"type": "string", "format": "binary"}
+_LINES = {
+    "schema": _TEXT | {"description": "One event a line."},
+    "example": '{"user_id": "ada", "op": "+", "day": "2025-10-07"}\n'
+    '{"user_id": "bob", "op": "+", "day": "2025-10-07"}\n',
+}
 _BODY = documented_body(
     {
         "application/json": {
@@ -69,11 +74,8 @@ _BODY = documented_body(
             },
             "example": _EXAMPLE,
         },
-        "application/x-ndjson": {
-            "schema": _TEXT | {"description": "One event a line."},
-            "example": '{"user_id": "ada", "op": "+", "day": "2025-10-07"}\n'
-            '{"user_id": "bob", "op": "+", "day": "2025-10-07"}\n',
-        },
+        "application/x-ndjson": _LINES,
+        "application/jsonl": _LINES,
         "text/csv": {
             "schema": _TEXT | {"description": "A header line and one event a line."},
             "example": "user_id,op,day\nada,+,2025-10-07\nbob,+,2025-10-07\n",
