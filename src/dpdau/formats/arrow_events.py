@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dpdau.errors import BatchTooLargeError, MalformedBodyError
-from dpdau.formats.columns import Field, RawColumns, Rows, judge, require_columns
+from dpdau.formats.columns import Field, RawColumns, Rows, joined, judge, require_columns
 from dpdau.formats.ipc import has_compressed_buffers
 from dpdau.formats.rules import Decoded, EventRules, require_size
 
@@ -93,7 +93,7 @@ def parquet_rows(file: BinaryIO, max_rows: int) -> Iterator[Rows]:
     try:
         with _open_parquet(file) as reader:
             schema, total = reader.schema_arrow, reader.metadata.num_rows
-            batches = reader.iter_batches(max_rows, columns=_wanted(schema, "Parquet"))
+            batches = reader.iter_batches(columns=_wanted(schema, "Parquet"))
             for rows in _rows(schema, batches, "Parquet", max_rows):
                 yield replace(rows, share_read=rows.lines_read / max(total, 1))
     except _ARROW_ERRORS as error:
@@ -128,12 +128,13 @@ def _decode(
     schema: pa.Schema, batches: Iterable[pa.RecordBatch], expected_format: str, rules: EventRules
 ) -> Decoded:
     names = _wanted(schema, expected_format)
-    fields: dict[str, list[Field]] = {name: [] for name in names}
+    parts: list[RawColumns] = []
+    size = 0
     for batch in batches:
-        require_size(len(fields["user_id"]) + batch.num_rows, rules)
-        for name, values in _fields(batch, names).items():
-            fields[name] += values
-    return judge(_columns(fields), rules)
+        size += batch.num_rows
+        require_size(size, rules, is_total=False)
+        parts.append(_columns(_fields(batch, names)))
+    return judge(joined(parts), rules)
 
 
 def _rows(
@@ -206,9 +207,11 @@ def _fields(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, list[Field
 def _values(column: pa.Array) -> list[Any]:
     kind = column.type
     if pa.types.is_dictionary(kind):
-        values = [*_values(column.dictionary), None]
-        codes = column.indices.cast(pa.int64()).fill_null(-1)
-        return [values[code] for code in codes.to_numpy().tolist()]
+        # One dictionary may serve many batches, so only what this one uses is converted.
+        used = column.indices.dictionary_encode()
+        values = [*_values(column.dictionary.take(used.dictionary)), None]
+        codes = used.indices.fill_null(-1).to_numpy()
+        return [values[code] for code in codes.tolist()]
     if pa.types.is_timestamp(kind):
         per_second = _UNITS_PER_SECOND[kind.unit]
         ticks = column.cast(pa.int64()).to_pylist()

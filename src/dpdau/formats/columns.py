@@ -9,6 +9,7 @@ understood: columns get mixed up, and then the value may be a user id.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from typing import TypeAlias
 
 import numpy as np
@@ -118,6 +119,30 @@ def require_columns(names: Sequence[str], expected_format: str) -> None:
     if seen.isdisjoint({"day", "ts"}):
         reason = f"there is neither a column day nor a column ts; {_KNOWN_COLUMNS}"
         raise MalformedBodyError(expected_format, reason)
+
+
+def joined(parts: Sequence[RawColumns]) -> RawColumns:
+    """Consecutive parts of one table as one."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = accumulate((len(part.user_ids) for part in parts), initial=0)
+    return RawColumns(
+        user_ids=list(chain.from_iterable(part.user_ids for part in parts)),
+        ops=list(chain.from_iterable(part.ops for part in parts)),
+        days=_joined_or_none([part.days for part in parts]),
+        timestamps=_joined_or_none([part.timestamps for part in parts]),
+        scopes=_joined_or_none([part.scopes for part in parts]),
+        faults={
+            start + index: reason
+            for start, part in zip(starts, parts, strict=False)
+            for index, reason in part.faults.items()
+        },
+    )
+
+
+def _joined_or_none(parts: Sequence[Sequence[Field] | None]) -> list[Field] | None:
+    columns = [part for part in parts if part is not None]
+    return list(chain.from_iterable(columns)) if columns else None
 
 
 def judge(columns: RawColumns, rules: EventRules) -> Decoded:

@@ -6,12 +6,22 @@ quoted, so a row may span several lines. Columns `metadata` and `metadata.…` a
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
+from typing import Self, TypeAlias
 
 from dpdau.errors import MalformedBodyError
-from dpdau.formats.columns import Field, Misfit, RawColumns, Rows, judge, require_columns
+from dpdau.formats.columns import (
+    FIELDS,
+    Field,
+    Misfit,
+    RawColumns,
+    Rows,
+    joined,
+    judge,
+    require_columns,
+)
 from dpdau.formats.rules import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
@@ -28,7 +38,12 @@ _BROKEN = (
     "or a cell is longer than 131,072 characters"
 )
 _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_NO_EVENTS = RawColumns((), (), None)
+_NO_FAULTS: Mapping[int, str] = {}
+_PIECE_LINES = 10_000
+_PART_ROWS = 500
+
+_Cells: TypeAlias = dict[str, list[str]]
+"""By the name of a field, its cells."""
 
 
 def decode_csv(body: bytes, rules: EventRules) -> Decoded:
@@ -39,11 +54,14 @@ def decode_csv(body: bytes, rules: EventRules) -> Decoded:
         BatchTooLargeError: if there are more events than the rules allow.
     """
     lines = body.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    columns = next((rows.columns for rows in csv_rows([lines])), _NO_EVENTS)
-    require_size(len(columns.user_ids), rules)
-    return judge(columns, rules)
+    starts = range(0, len(lines), _PIECE_LINES)
+    parts: list[RawColumns] = []
+    size = 0
+    for rows in csv_rows(lines[start : start + _PIECE_LINES] for start in starts):
+        size += len(rows.line_numbers)
+        require_size(size, rules, is_total=False)
+        parts.append(rows.columns)
+    return judge(joined(parts), rules)
 
 
 def csv_rows(pieces: Iterable[list[bytes]]) -> Iterator[Rows]:
@@ -62,15 +80,16 @@ def csv_rows(pieces: Iterable[list[bytes]]) -> Iterator[Rows]:
     names = _header(next(source.one_by_one(), b"").removeprefix(BYTE_ORDER_MARK))
     lines_read = 1
     while piece := source.piece():
-        first = lines_read + 1
-        cells = _plain_rows(piece, len(names))
+        cells = _plain_cells(piece, names)
         if cells is None:
-            yield (rows := _rows_one_by_one(piece, source, names, first))
-            lines_read = rows.lines_read
+            rows = _rows_one_by_one(piece, source, names, lines_read)
         else:
-            lines_read += len(piece)
-            columns = _columns(names, cells, {})
-            yield Rows(columns, range(first, lines_read + 1), partial(_text_of, piece), lines_read)
+            end = lines_read + len(piece)
+            rows = Rows(
+                _columns(cells), range(lines_read + 1, end + 1), partial(_text_of, piece), end
+            )
+        lines_read = rows.lines_read
+        yield rows
 
 
 class _Lines:
@@ -105,60 +124,97 @@ def _header(line: bytes) -> list[str]:
 # --- one row a line ------------------------------------------------------------------------
 
 
-def _plain_rows(lines: list[bytes], width: int) -> list[list[str]] | None:
+def _plain_cells(lines: list[bytes], names: Sequence[str]) -> _Cells | None:
     """The cells of one row a line, or None if it is not as simple as that."""
     if max(map(len, lines)) > MAX_LINE_BYTES:
         return None
     try:
-        rows = list(csv.reader(b"\n".join(lines).decode().split("\n"), strict=True))
+        reader = csv.reader(b"\n".join(lines).decode().split("\n"), strict=True)
+        return _gathered(reader, names, len(lines))
     except (csv.Error, UnicodeDecodeError):
         return None
-    return rows if len(rows) == len(lines) and set(map(len, rows)) == {width} else None
+
+
+def _gathered(reader: Iterator[list[str]], names: Sequence[str], rows: int) -> _Cells | None:
+    wanted = [(name, position) for position, name in enumerate(names) if name in FIELDS]
+    cells: _Cells = {name: [] for name, _ in wanted}
+    # A few rows at a time: a list a row is what Python's garbage collector minds.
+    while part := list(islice(reader, _PART_ROWS)):
+        if not {len(names)}.issuperset(map(len, part)):
+            return None
+        columns = list(zip(*part, strict=True))
+        for name, position in wanted:
+            cells[name] += columns[position]
+    return cells if len(cells["user_id"]) == rows else None
 
 
 # --- rows that are broken or span lines ----------------------------------------------------
 
 
-def _rows_one_by_one(piece: list[bytes], source: _Lines, names: Sequence[str], first: int) -> Rows:
-    """The rows that begin in a piece, whose first line has this number."""
-    taken: list[bytes] = []
-    cells: list[list[str]] = []
+def _rows_one_by_one(
+    piece: list[bytes], source: _Lines, names: Sequence[str], lines_read: int
+) -> Rows:
+    """The rows that begin in a piece, before which so many lines have been read."""
+    cells: _Cells = {name: [] for name in names}
     faults: dict[int, str] = {}
     line_numbers: list[int] = []
     texts: list[bytes] = []
-    reader = csv.reader(_fed(chain(piece, source.one_by_one()), taken), strict=True)
-    while len(taken) < len(piece):
-        start = len(taken)
+    feed = _Feed(chain(piece, source.one_by_one()))
+    reader = csv.reader(feed, strict=True)
+    while feed.taken < len(piece):
+        feed.row = []
         row = _next_row(reader, len(names))
-        lines = taken[start:]
-        if not any(map(bytes.strip, lines)):
-            continue
-        if max(map(len, lines)) > MAX_LINE_BYTES:
+        if row is None:
+            break
+        if max(map(len, feed.row)) > MAX_LINE_BYTES:
             row = TOO_LONG
         if isinstance(row, str):
-            faults[len(cells)] = row
+            faults[len(texts)] = row
             row = [""] * len(names)
-        cells.append(row)
-        line_numbers.append(first + start)
-        texts.append(b"\n".join(lines))
-    columns = _columns(names, cells, faults)
-    return Rows(columns, line_numbers, partial(_text_of, texts), first - 1 + len(taken))
+        for name, cell in zip(names, row, strict=True):
+            cells[name].append(cell)
+        line_numbers.append(lines_read + feed.taken - len(feed.row) + 1)
+        texts.append(b"\n".join(feed.row))
+    columns = _columns(cells, faults)
+    return Rows(columns, line_numbers, partial(_text_of, texts), lines_read + feed.taken)
 
 
-def _fed(lines: Iterable[bytes], taken: list[bytes]) -> Iterator[str]:
-    """The lines as text, noting which have been taken; what is no UTF-8 becomes surrogates."""
-    for line in lines:
-        taken.append(line)
-        yield "\n" if len(line) > MAX_LINE_BYTES else line.decode(errors="surrogateescape") + "\n"
+class _Feed:
+    """Gives lines as text to `csv.reader`, without the blank ones between rows.
+
+    Attributes:
+        taken: how many lines have been taken, blank ones included.
+        row: the lines of the current row; to be emptied before the next one.
+    """
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self.taken = 0
+        self.row: list[bytes] = []
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.taken += 1
+        while not self.row and (not line or line.isspace()):
+            line = next(self._lines)
+            self.taken += 1
+        self.row.append(line)
+        # What is no UTF-8 becomes surrogates; of what is too long nothing is parsed.
+        return "\n" if len(line) > MAX_LINE_BYTES else line.decode(errors="surrogateescape") + "\n"
 
 
-def _next_row(reader: Iterator[list[str]], width: int) -> list[str] | str:
-    """The cells of a row, or why it has none."""
+def _next_row(reader: Iterator[list[str]], width: int) -> list[str] | str | None:
+    """The cells of a row, or why it has none, or None at the end."""
     try:
-        row = next(reader)
+        row = next(reader, None)
     except csv.Error:
         return _BROKEN
-    return row if len(row) == width else f"has {len(row)} cells; the header has {width}"
+    if row is None or len(row) == width:
+        return row
+    return f"has {len(row)} cells; the header has {width}"
 
 
 def _text_of(texts: Sequence[bytes], index: int) -> str:
@@ -168,12 +224,7 @@ def _text_of(texts: Sequence[bytes], index: int) -> str:
 # --- cells to fields -----------------------------------------------------------------------
 
 
-def _columns(
-    names: Sequence[str], rows: Sequence[Sequence[str]], faults: dict[int, str]
-) -> RawColumns:
-    if not rows:
-        return _NO_EVENTS
-    cells = dict(zip(names, zip(*rows, strict=True), strict=True))
+def _columns(cells: _Cells, faults: Mapping[int, str] = _NO_FAULTS) -> RawColumns:
     timestamps = cells.get("ts")
     return RawColumns(
         user_ids=_user_ids(cells["user_id"]),

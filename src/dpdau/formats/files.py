@@ -81,7 +81,7 @@ def file_size(path: Path) -> int:
         return path.stat().st_size
 
 
-def read_file(path: Path, rules: EventRules, chunk_events: int = 250_000) -> Iterator[FileChunk]:
+def read_file(path: Path, rules: EventRules, chunk_events: int = 50_000) -> Iterator[FileChunk]:
     """Read a file whose name ends in one of `FILE_SUFFIXES`.
 
     Args:

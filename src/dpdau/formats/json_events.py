@@ -126,7 +126,7 @@ def _columns_of_lines(lines: Sequence[bytes]) -> RawColumns:
             return _columns([*map(_decode_event, lines)])
         except _DECODE_ERRORS:
             pass
-    return _columns_with_faults(lines)
+    return _columns_with_faults(lines, max_bytes=MAX_LINE_BYTES)
 
 
 def _columns(events: list[_Event]) -> RawColumns:
@@ -164,11 +164,12 @@ def _syntax_fault(error: Exception) -> str:
     return "it ends early" if message == "Input data was truncated" else message
 
 
-def _columns_with_faults(events: Sequence[bytes]) -> RawColumns:
+def _columns_with_faults(events: Sequence[bytes], max_bytes: int | None = None) -> RawColumns:
     faults: dict[int, str] = {}
     rows: list[_Row] = []
     for index, event in enumerate(events):
-        row = _fields(event)
+        is_too_long = max_bytes is not None and len(event) > max_bytes
+        row = TOO_LONG if is_too_long else _fields(event)
         if isinstance(row, str):
             faults[index] = row
             row = (None, None, None, None, None)
@@ -185,8 +186,6 @@ def _columns_with_faults(events: Sequence[bytes]) -> RawColumns:
 
 def _fields(event: bytes) -> _Row | str:
     """The fields of one event, or why it is none."""
-    if len(event) > MAX_LINE_BYTES:
-        return TOO_LONG
     try:
         whole = _decode_event(event)
     except _DECODE_ERRORS:

@@ -75,11 +75,17 @@ def require_all(decoded: Decoded) -> EventColumns:
     return decoded.events
 
 
-def require_size(size: int, rules: EventRules) -> None:
+def require_size(size: int, rules: EventRules, *, is_total: bool = True) -> None:
     """Pass if a body of so many events is allowed.
 
+    Args:
+        size: how many there are.
+        rules: what is allowed.
+        is_total: whether that is all, or there may be more.
+
     Raises:
-        BatchTooLargeError: if it is not.
+        BatchTooLargeError: if they are too many.
     """
     if rules.max_events is not None and size > rules.max_events:
-        raise BatchTooLargeError("events", size, rules.max_events, "MAX_BATCH_EVENTS")
+        stated = size if is_total else None
+        raise BatchTooLargeError("events", stated, rules.max_events, "MAX_BATCH_EVENTS")
