@@ -113,9 +113,9 @@ def run(console: Console) -> None:
         first_day = next(iter(months)).first
         clock = Clock(datetime(first_day.year, first_day.month, first_day.day, tzinfo=UTC))
         with build(load_settings(data_dir=Path(folder)), clock=clock) as application:
-            published = live_through(months, application, clock, console)
+            published, erased = live_through(months, application, clock, console)
             show(console, published, application.budget_totals())
-    explain(console, published, len({purchase.customer for purchase in purchases}))
+    explain(console, published, erased, len({purchase.customer for purchase in purchases}))
     seconds = time.monotonic() - started
     console.print(f"\n{len(purchases):,} purchases, {seconds:.0f} s.")
 
@@ -153,10 +153,11 @@ def by_month(purchases: Iterable[Purchase]) -> dict[Period, list[Purchase]]:
 
 def live_through(
     months: dict[Period, list[Purchase]], application: Application, clock: Clock, console: Console
-) -> list[Published]:
-    """Ingest, publish and erase, month by month."""
+) -> tuple[list[Published], int]:
+    """Ingest, publish and erase, month by month; returns the values and how many were erased."""
     truth = Truth()
     published: list[Published] = []
+    erased = 0
     customers = sorted({each.customer for purchases in months.values() for each in purchases})
     for number, month in enumerate(track(months, "Publishing", console=console, transient=True)):
         clock.now = datetime.combine(month.last, datetime.min.time(), UTC) + timedelta(hours=36)
@@ -167,7 +168,8 @@ def live_through(
         if leaving:
             application.erase(leaving)
             truth.erase(leaving)
-    return published
+            erased += len(leaving)
+    return published, erased
 
 
 def asks_in_month(customer: str) -> int | None:
@@ -219,10 +221,9 @@ def show(console: Console, published: list[Published], totals: BudgetTotalsView)
     console.print(table)
 
 
-def explain(console: Console, published: list[Published], customers: int) -> None:
+def explain(console: Console, published: list[Published], erased: int, customers: int) -> None:
     """What it means, in three lines."""
     covered = sum(each.is_covered for each in published)
-    erased = customers // _ONE_IN
     console.print(
         f"• {len(published):,} values, a DAU and a MAU for each day: none was refused, since one "
         "budget pays for a whole month.\n"

@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -36,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Letters such as ε must not fail where only ASCII can be shown.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    code: Any = 0
     try:
         app(args=None if arguments is None else list(arguments), prog_name="dpdau")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    return 0
+        code = end.code
+    return int(code or 0)

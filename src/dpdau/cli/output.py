@@ -301,9 +301,7 @@ def _count(number: int, one: str, many: str = "") -> str:
 def _value_or_cost(row: Answer) -> str:
     if row["kind"] == "release":
         return f"{row['body']['estimate']:,}"
-    if "epsilon" in row["body"]:
-        return f"ε = {_epsilon(row['body']['epsilon'])}"
-    return ""
+    return f"ε = {_epsilon(row['body']['epsilon'])}"
 
 
 def _range(lower: float, upper: float) -> str:

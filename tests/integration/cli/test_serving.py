@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dpdau.config import Settings
 from support.command_line import Run
 
 
@@ -42,12 +43,22 @@ def test_serve_refuses_the_world_without_keys(run: Run) -> None:
     assert "SERVICE_HOST" in result.err
 
 
-def test_serve_names_an_address_that_is_taken(run: Run) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        result = run("serve", "--port", port)
+@pytest.mark.parametrize(("status", "code"), [(0, 0), (3, 3), (None, 0)])
+def test_serve_tells_why_it_ended(
+    run: Run, monkeypatch: pytest.MonkeyPatch, status: int | None, code: int
+) -> None:
+    served: list[Settings] = []
 
-    assert result.code == 3
-    assert f"Error: SERVICE_HOST:SERVICE_PORT is '127.0.0.1:{port}'" in result.err
+    def serve(settings: Settings) -> None:
+        served.append(settings)
+        if status is not None:
+            sys.exit(status)
+
+    monkeypatch.setattr("dpdau.service.serve", serve)
+    result = run("serve", "--host", "::1", "--port", "8123", "--data-dir", "elsewhere")
+
+    assert result.code == code
+    assert ("Error: SERVICE_HOST:SERVICE_PORT is '::1:8123'" in result.err) is (code == 3)
+    (settings,) = served
+    assert (settings.service_host, settings.service_port) == ("::1", 8123)
+    assert settings.data_dir == Path("elsewhere")

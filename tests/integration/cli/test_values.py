@@ -58,6 +58,12 @@ def test_a_series_is_a_table_of_published_values_and_says_what_is_missing(
     assert f"{day + timedelta(days=1)} has no value" in text
 
 
+def test_a_series_without_any_value_says_so(ask: Run, day: date) -> None:
+    text = shown(ask("series", "dau", "--start", str(day), "--end", str(day + timedelta(days=1))))
+
+    assert text == f"2 days between {day} and {day + timedelta(days=1)} have no value."
+
+
 @pytest.mark.usefixtures("ingested")
 def test_a_series_can_be_had_as_csv(ask: Run, day: date) -> None:
     ask("dau", str(day))
