@@ -53,7 +53,8 @@ def create_app(
             report=metrics.committed,
         )
         metrics.watch(writer)
-        app.state.context = ServiceContext(application, writer, limits, metrics)
+        context = ServiceContext(application, writer, limits, metrics)
+        app.state.context = context
         stopping = asyncio.Event()
         upkeep = asyncio.create_task(keep_up(application, upkeep_seconds, stopping))
         try:
@@ -61,6 +62,7 @@ def create_app(
         finally:
             stopping.set()
             await upkeep
+            await context.finish()
             await run_in_threadpool(writer.close)
 
     app = FastAPI(

@@ -1,10 +1,12 @@
 import gzip
+import threading
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from dpdau.errors import StoreBusyError
+from dpdau.errors import StoreBusyError, StoreFullError
+from dpdau.service import context
 from support.service import Service, assert_problem, event, ndjson
 
 TODAY = date(2025, 11, 20)
@@ -68,6 +70,41 @@ def test_an_erasure_whose_pages_are_held_is_accepted_and_completed_later(
     service.application.upkeep.run()
     later = service.client.get(f"/erasure/{answer.json()['erasure_id']}").json()
     assert later["state"] == "done"
+
+
+def test_a_purge_that_takes_long_goes_on_behind_the_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        assert may_end.wait(10)
+        ended.set()
+
+    monkeypatch.setattr(context, "_PURGE_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(service.store, "purge", slow)
+    answer = service.client.post("/erasure", json={"user_id": "ada"})
+    assert (answer.status_code, answer.json()["state"]) == (202, "received")
+    may_end.set()
+    assert ended.wait(10)
+    # Another purge waits for the first one, and finds nothing left to do.
+    assert service.application.eraser.finish() == 0
+    later = service.client.get(f"/erasure/{answer.json()['erasure_id']}").json()
+    assert later["state"] == "done"
+
+
+def test_an_erasure_stands_when_its_purge_fails(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise StoreFullError
+
+    service.send(event("ada", YESTERDAY))
+    with monkeypatch.context() as patch:
+        patch.setattr(service.store, "purge", fail)
+        answer = service.client.post("/erasure", json={"user_id": "ada"})
+    assert answer.status_code == 202
+    assert service.dau(YESTERDAY) == 0
 
 
 @pytest.mark.parametrize(

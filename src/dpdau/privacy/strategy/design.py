@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 from dpdau.errors import InvalidValueError
 from dpdau.privacy.strategy.factor import (
@@ -29,6 +30,10 @@ MOST_DAYS = 366
 """The longest period: a leap year."""
 
 
+# A design may take seconds: threads that ask for the same one at once wait for the first.
+_DESIGNING = Lock()
+
+
 @dataclass(frozen=True, slots=True)
 class Design:
     """A strategy for unit sensitivity, before any noise is chosen.
@@ -50,9 +55,8 @@ class Design:
     dual: float
 
 
-@lru_cache(maxsize=32)
 def design(days: int, presence: Presence) -> Design:
-    """The least noisy strategy that can be certified; deterministic.
+    """The least noisy strategy that can be certified; deterministic, and remembered.
 
     The optimum in closed form for unbounded presence; the optimum within 0.1 % if the patterns
     can be enumerated; else the better of the two certified strategies for long periods, whose gap
@@ -67,6 +71,12 @@ def design(days: int, presence: Presence) -> Design:
     """
     if not 1 <= days <= MOST_DAYS:
         raise InvalidValueError("days", days, f"1 to {MOST_DAYS}")
+    with _DESIGNING:
+        return _designed(days, presence)
+
+
+@lru_cache(maxsize=32)
+def _designed(days: int, presence: Presence) -> Design:
     if presence.is_everything(days):
         return _finished(flat_rows(days), FLAT_SCALE, presence, flat_witness(days))
     if can_enumerate(days, presence):

@@ -97,8 +97,11 @@ async def erase(request: Request, context: Context) -> Response:
     are private about everyone.
     """
     user_ids = await decoded_body(request, context, _user_ids)
-    view = await run_in_threadpool(context.application.erase, user_ids)
-    context.metrics.erased(view.users)
+    application = context.application
+    erasure = await run_in_threadpool(application.eraser.erase, user_ids)
+    context.metrics.erased(erasure.users)
+    await context.purge()
+    view = await run_in_threadpool(application.erasure, erasure.erasure_id)
     return json_answer(view, 200 if view.state == "done" else 202)
 
 
