@@ -3,12 +3,12 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from support import Event, columns
 
 from dpdau.errors import OverloadedError, StoreFullError
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.ingest import IngestOutcome, PseudonymousEvents
 from dpdau.pipeline.writer import GroupCommitter, GroupReport
+from support import Event, columns
 
 TODAY = date(2025, 11, 20)
 
