@@ -230,8 +230,8 @@ def explain(console: Console, published: list[Published], erased: int, customers
         f"• {covered / len(published):.1%} of the 95 % intervals hold the true number, which only "
         "this demo can see, from the file.\n"
         f"• {erased:,} of {customers:,} customers asked to be erased: later values exclude them, "
-        "and all values together would look almost the same had any one person never bought "
-        "anything."
+        "and nobody can tell from the values whether any one customer ever bought anything, "
+        "beyond the stated ε."
     )
 
 

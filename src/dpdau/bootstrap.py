@@ -99,7 +99,7 @@ def _rules(settings: Settings, metric: Metric) -> MetricRules:
         mechanism=settings.mechanism_dau if is_dau else settings.mechanism_mau,
         epsilon=settings.epsilon_dau if is_dau else settings.epsilon_mau,
         delta=settings.delta,
-        series_epsilon=total * settings.series_share,
+        series_epsilon=round(total * settings.series_share, 12),
         presence_runs=settings.presence_runs(metric),
         sketch=settings.sketch_impl,
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dpdau.config import load_settings
 
 from dpdau.application import Application
 from dpdau.bootstrap import build
+from dpdau.config import load_settings
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.ports import Store
 from support.oracle import Event

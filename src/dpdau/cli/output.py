@@ -1,5 +1,6 @@
 """Answers as tables that a newcomer understands; made from the same JSON that `--json` prints."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ _METHODS = {
     "pld": "privacy loss distributions",
 }
 _WIDTH_OF_ALL_COLUMNS = 60
+_LARGEST_MEANINGFUL_EPSILON = 20.0
 _NAMES = {"dau": "Daily active users", "mau": "Monthly active users"}
 
 
@@ -288,9 +290,19 @@ def _left(statement: Answer) -> str:
 
 def _promise(metric: str, guarantee: Mapping[str, Any]) -> str:
     return (
-        f"Promise: whatever is published of {metric.upper()} for {guarantee['period']}, seen "
-        f"together, is {_pair(guarantee['epsilon'], guarantee['delta'])} private for every "
-        "person: it would look almost the same had they never been there."
+        f"Promise: all that is published of {metric.upper()} for {guarantee['period']}, seen "
+        f"together, is {_pair(guarantee['epsilon'], guarantee['delta'])} private for every person: "
+        f"{_odds(guarantee['epsilon'])}."
+    )
+
+
+def _odds(epsilon: float) -> str:
+    """What ε means for someone who draws conclusions."""
+    if epsilon > _LARGEST_MEANINGFUL_EPSILON:
+        return "an ε this large promises nothing"
+    return (
+        "the odds of any conclusion about them change by at most a factor of "
+        f"{math.exp(epsilon):.3g}, whether they are in the data or not"
     )
 
 

@@ -28,7 +28,7 @@ def test_a_day_is_told_with_interval_cost_and_promise(ask: Run, day: date) -> No
     assert "estimate 3 users" in text
     assert "95 % interval 3 to 3 users" in text
     assert "cost ε = 1e+06 for this value" in text
-    assert "Promise: whatever is published of DAU" in text
+    assert "Promise: all that is published of DAU" in text
 
 
 @pytest.mark.usefixtures("ingested")
