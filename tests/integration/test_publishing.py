@@ -43,9 +43,11 @@ def store() -> MemoryStore:
 def open_app(tmp_path: Path, clock: FakeClock, store: MemoryStore) -> Iterator[Any]:
     opened: list[Application] = []
 
-    def make(**settings: Any) -> Application:
+    def make(created: date = date(2025, 11, 1), **settings: Any) -> Application:
         settings = {"lateness_hours": 0, **settings}
+        now, clock.now = clock.now, datetime(created.year, created.month, created.day, tzinfo=UTC)
         opened.append(application(tmp_path, store=store, clock=clock, **settings))
+        clock.now = now
         return opened[-1]
 
     yield make
@@ -322,6 +324,16 @@ class TestPublishThrough:
         app = open_app(mechanism_mau="gaussian")
         app.release(Metric.DAU, date(2025, 8, 2))
         assert {release.period for release in app.publish()} == {"2025-08", "2025-11"}
+
+    def test_a_new_store_can_be_filled_before_anything_is_published_by_itself(
+        self, open_app: Any, clock: FakeClock
+    ) -> None:
+        app = open_app(created=TODAY, mechanism_mau="gaussian")
+        assert app.publisher.due_days() == 0
+        assert list(app.publish()) == []
+        clock.advance(days=1)
+        assert app.publisher.due_days() == 20
+        assert len(list(app.publish())) == 20
 
     def test_days_still_open_are_left_for_later(self, open_app: Any) -> None:
         last = list(open_app(mechanism_mau="gaussian").publish(date(2026, 5, 1)))[-1]

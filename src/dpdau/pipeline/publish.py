@@ -206,8 +206,9 @@ class Publisher:
     def _due_periods(self, rules: MetricRules, end: date) -> dict[Period, int]:
         """Periods with rows still to publish, oldest first, and how many rows each has.
 
-        These are the opened ones that are incomplete and, from the one in which the store was
-        made, those not opened yet.
+        These are the opened ones that are incomplete and, once the day on which the store was
+        made has closed, all from that day's period on. Until then a new store can be filled
+        with past activity before anything is published for good.
         """
         due: dict[Period, int] = {}
         with self._store.read() as reader:
@@ -218,7 +219,7 @@ class Publisher:
             }
             created_on = reader.meta(CREATED_ON)
             candidates = {Period.named(name) for name in running}
-            if created_on is not None:
+            if created_on is not None and end >= date.fromisoformat(created_on):
                 first = self._calendar.period_of(date.fromisoformat(created_on)).first
                 candidates.update(self._periods(first, end))
             for period in sorted(candidates, key=lambda period: period.first):

@@ -30,9 +30,10 @@ class TestPublish:
         self, open_service: Callable[..., Service]
     ) -> None:
         service = open_service(**CONTINUAL)
+        service.clock.advance(days=1)
         service.application.upkeep.run()
         service.clock.advance(days=1)
-        assert service.client.post("/publish").json()["published"] == ["dau-1d-2025-11-20"]
+        assert service.client.post("/publish").json()["published"] == ["dau-1d-2025-11-21"]
 
     def test_a_range_that_begins_before_everything_that_is_kept_is_cut(
         self, open_service: Callable[..., Service]
