@@ -61,7 +61,11 @@ event; `?partial=true` keeps the good ones. The answer comes after the events ar
 | `application/json` | `{"events": [EVENT, …]}` |
 | `application/x-ndjson` | an event a line |
 | `text/csv` | a header with `user_id`, `op` and `day` or `ts`; optionally `scope`, `metadata.*` |
-| `application/vnd.apache.arrow.stream`, `application/vnd.apache.parquet` | the same columns |
+| `application/vnd.apache.arrow.stream` | the same columns |
+
+Parquet is not taken over the network, because a file with a damaged footer can end the process that
+reads it. `dpdau ingest --url URL --from FILE.parquet` reads the file where it lies and sends its
+events.
 
 `Content-Encoding` may be `gzip` or `zstd`. Limits: `{{MAX_BODY_BYTES}}` after decompression,
 `{{MAX_BATCH_EVENTS}}` events, `{{RATE_LIMIT_PER_MINUTE}}` requests a minute and client.

@@ -1,6 +1,6 @@
 """From the bytes of a body or a file to columns of events, and reasons to refuse the others."""
 
-from dpdau.formats.arrow_events import decode_arrow, decode_parquet
+from dpdau.formats.arrow_events import decode_arrow
 from dpdau.formats.csv_events import decode_csv
 from dpdau.formats.encodings import decompress
 from dpdau.formats.files import FILE_SUFFIXES, FileChunk, RefusedLine, file_size, read_file
@@ -20,7 +20,6 @@ __all__ = [
     "decode_csv",
     "decode_json",
     "decode_ndjson",
-    "decode_parquet",
     "decompress",
     "file_size",
     "read_file",

@@ -1,10 +1,13 @@
 """Apache Arrow and Parquet: one event a row, in typed columns.
 
+Parquet is read from files only: its reader can be made to end the process by a damaged footer,
+which costs whoever reads a file of their own one command, but would cost a service all of its
+clients.
+
 Text columns that are stored as dictionaries stay so until their distinct values are Python
 strings: a short input cannot unfold into a long one.
 """
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,19 +17,18 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dpdau.errors import BatchTooLargeError, MalformedBodyError
+from dpdau.errors import MalformedBodyError
 from dpdau.formats.columns import Field, RawColumns, Rows, joined, judge, require_columns
 from dpdau.formats.ipc import has_compressed_buffers
 from dpdau.formats.rules import Decoded, EventRules, require_size
 
-__all__ = ["arrow_rows", "decode_arrow", "decode_parquet", "parquet_rows"]
+__all__ = ["arrow_rows", "decode_arrow", "parquet_rows"]
 
 # What pyarrow raises on damaged input. Its messages are not passed on, since they may quote it.
 _ARROW_ERRORS = (pa.ArrowException, ValueError, OSError, OverflowError, EOFError, MemoryError)
 _DAMAGED = "it is damaged, cut short or something else"
 _COLUMNS = ("user_id", "op", "day", "ts", "scope")
 _UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_MAX_BYTES_PER_EVENT = 4096  # metadata included
 _FILE_MAGIC = b"ARROW1"
 
 
@@ -42,27 +44,9 @@ def decode_arrow(body: bytes, rules: EventRules) -> Decoded:
             if has_compressed_buffers(body):
                 reason = "its buffers are compressed; compress the body as a whole instead"
                 raise MalformedBodyError("Arrow", reason)
-            return _decode(reader.schema, reader, "Arrow", rules)
+            return _decode(reader.schema, reader, rules)
     except _ARROW_ERRORS as error:
         raise MalformedBodyError("Arrow", _DAMAGED) from error
-
-
-def decode_parquet(body: bytes, rules: EventRules) -> Decoded:
-    """Decode a Parquet file.
-
-    Raises:
-        MalformedBodyError: if the body is no Parquet, or its columns are not an event's.
-        BatchTooLargeError: if there are more events than the rules allow, or if the sizes that
-            the file states of its row groups are out of proportion to that.
-    """
-    try:
-        with _open_parquet(io.BytesIO(body)) as file:
-            require_size(file.metadata.num_rows, rules)
-            _require_proportion(file.metadata, rules)
-            names = _wanted(file.schema_arrow, "Parquet")
-            return _decode(file.schema_arrow, file.iter_batches(columns=names), "Parquet", rules)
-    except _ARROW_ERRORS as error:
-        raise MalformedBodyError("Parquet", _DAMAGED) from error
 
 
 def arrow_rows(file: BinaryIO, max_rows: int) -> Iterator[Rows]:
@@ -108,24 +92,11 @@ def _open_parquet(source: BinaryIO) -> pq.ParquetFile:
     return pq.ParquetFile(source, metadata=metadata, read_dictionary=dictionaries)
 
 
-def _require_proportion(metadata: pq.FileMetaData, rules: EventRules) -> None:
-    if rules.max_events is None:
-        return
-    limit = rules.max_events * _MAX_BYTES_PER_EVENT
-    # Of row groups only: pyarrow's view of a damaged column ends the process.
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    size = sum(group.total_byte_size for group in groups)
-    if size > limit:
-        raise BatchTooLargeError("bytes of events", size, limit, "MAX_BATCH_EVENTS")
-
-
 # --- columns -------------------------------------------------------------------------------
 
 
-def _decode(
-    schema: pa.Schema, batches: Iterable[pa.RecordBatch], expected_format: str, rules: EventRules
-) -> Decoded:
-    names = _wanted(schema, expected_format)
+def _decode(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: EventRules) -> Decoded:
+    names = _wanted(schema, "Arrow")
     parts: list[RawColumns] = []
     size = 0
     for batch in batches:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from dpdau.errors import UnsupportedMediaTypeError
-from dpdau.formats.arrow_events import decode_arrow, decode_parquet
+from dpdau.formats.arrow_events import decode_arrow
 from dpdau.formats.csv_events import decode_csv
 from dpdau.formats.json_events import decode_json, decode_ndjson
 from dpdau.formats.rules import Decoded, EventRules
@@ -16,7 +16,6 @@ _DECODERS: Mapping[str, Callable[[bytes, EventRules], Decoded]] = {
     "application/jsonl": decode_ndjson,
     "text/csv": decode_csv,
     "application/vnd.apache.arrow.stream": decode_arrow,
-    "application/vnd.apache.parquet": decode_parquet,
 }
 
 MEDIA_TYPES = tuple(_DECODERS)

@@ -69,6 +69,11 @@ class TestAcceptedBatches:
         paths = service.client.get("/openapi.json").json()["paths"]
         assert set(paths["/event"]["post"]["requestBody"]["content"]) == set(MEDIA_TYPES)
 
+    def test_parquet_is_for_files_only(self, service: Service) -> None:
+        headers = {"Content-Type": "application/vnd.apache.parquet"}
+        answer = service.client.post("/event", content=b"PAR1", headers=headers)
+        assert_problem(answer, 415, "unsupported-media-type")
+
     def test_an_empty_batch_is_accepted(self, service: Service) -> None:
         assert service.send().json() == {"accepted": 0, "rejected": 0, "errors": []}
 

@@ -57,7 +57,6 @@ _EXAMPLE = {
     ]
 }
 _TEXT = {"type": "string"}
-_BINARY = {"type": "string", "format": "binary"}
 _LINES = {
     "schema": _TEXT | {"description": "One event a line."},
     "example": '{"user_id": "ada", "op": "+", "day": "2025-10-07"}\n'
@@ -81,10 +80,11 @@ _BODY = documented_body(
             "example": "user_id,op,day\nada,+,2025-10-07\nbob,+,2025-10-07\n",
         },
         "application/vnd.apache.arrow.stream": {
-            "schema": _BINARY | {"description": "Columns with the names of an event's fields."}
-        },
-        "application/vnd.apache.parquet": {
-            "schema": _BINARY | {"description": "Columns with the names of an event's fields."}
+            "schema": {
+                "type": "string",
+                "format": "binary",
+                "description": "Columns with the names of an event's fields.",
+            }
         },
     }
 )
