@@ -1,5 +1,6 @@
 """From settings to the wired product: the one place where parts are chosen and joined."""
 
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from dpdau.application import Application
 from dpdau.config import Settings
-from dpdau.errors import StoreReadOnlyError, WrongSecretError
+from dpdau.errors import StoreFullError, StoreReadOnlyError, WrongSecretError
 from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar, utc_now
 from dpdau.model.releases import Metric
@@ -118,7 +119,9 @@ def _secret(settings: Settings) -> str:
                 raise WrongSecretError
             _create_secret(path)
         return path.read_text().strip()
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoreFullError from None
         raise StoreReadOnlyError(directory) from None
 
 
@@ -144,10 +147,9 @@ def _claim(store: Store, pseudonymizer: Pseudonymizer, calendar: Calendar) -> No
         known = reader.meta(_KEY_CHECK)
     if known is None:
         with store.write() as transaction:
-            known = transaction.meta(_KEY_CHECK)
-            if known is None:
-                known = pseudonymizer.key_check_value
-                transaction.put_meta(_KEY_CHECK, known)
-                transaction.put_meta(CREATED_ON, calendar.today().isoformat())
+            known = transaction.meta(_KEY_CHECK) or pseudonymizer.key_check_value
+            created_on = transaction.meta(CREATED_ON) or calendar.today().isoformat()
+            transaction.put_meta(_KEY_CHECK, known)
+            transaction.put_meta(CREATED_ON, created_on)
     if not secrets.compare_digest(known, pseudonymizer.key_check_value):
         raise WrongSecretError

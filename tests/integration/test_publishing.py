@@ -259,6 +259,16 @@ class TestSeries:
         with pytest.raises(StoreError, match="has 1 rows and the ledger 3"):
             app.release(Metric.DAU, YESTERDAY)
 
+    def test_a_day_that_a_closed_series_never_measured_has_no_value(
+        self, open_app: Any, store: MemoryStore
+    ) -> None:
+        app = open_app()
+        app.release(Metric.DAU, date(2025, 11, 3))
+        with store.write() as transaction:
+            transaction.drop_series_state(SeriesKey(Metric.DAU, 1, "2025-11"))
+        with pytest.raises(ReleaseNotFoundError, match="dau-1d-2025-11-04"):
+            app.release(Metric.DAU, date(2025, 11, 4))
+
     def test_a_plan_stays_as_it_was_when_settings_change_within_the_period(
         self, open_app: Any
     ) -> None:

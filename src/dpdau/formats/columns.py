@@ -27,6 +27,7 @@ __all__ = [
     "Misfit",
     "RawColumns",
     "Rows",
+    "joined",
     "judge",
     "require_columns",
 ]

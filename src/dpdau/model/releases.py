@@ -127,8 +127,3 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     measurement: int
     plan_id: str | None = None
     released_at: datetime
-
-    @property
-    def key(self) -> ReleaseKey:
-        """The question that this release answers."""
-        return ReleaseKey(self.metric, self.window_days, self.day, self.revision)

@@ -217,10 +217,10 @@ class Publisher:
                 for key in reader.series_keys()
                 if key.metric is rules.metric and key.window_days == rules.window_days
             }
-            created_on = reader.meta(CREATED_ON)
+            created_on = date.fromisoformat(reader.meta(CREATED_ON) or date.max.isoformat())
             candidates = {Period.named(name) for name in running}
-            if created_on is not None and end >= date.fromisoformat(created_on):
-                first = self._calendar.period_of(date.fromisoformat(created_on)).first
+            if end >= created_on:
+                first = self._calendar.period_of(created_on).first
                 candidates.update(self._periods(first, end))
             for period in sorted(candidates, key=lambda period: period.first):
                 published = self._series.published_rows(reader, rules, period)
