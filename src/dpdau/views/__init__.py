@@ -1,0 +1,21 @@
+"""What readers see: releases, budgets and erasures as JSON objects.
+
+The service and the command line show the same objects. Everything here is derived from the
+ledger and the configuration; nothing depends on the activity except through noise.
+"""
+
+from dpdau.views.budgets import BudgetTotalsView, BudgetView, PairView, RdpView
+from dpdau.views.erasures import ErasureView
+from dpdau.views.releases import GuaranteeView, ReleaseView, SeriesView, ValueView
+
+__all__ = [
+    "BudgetTotalsView",
+    "BudgetView",
+    "ErasureView",
+    "GuaranteeView",
+    "PairView",
+    "RdpView",
+    "ReleaseView",
+    "SeriesView",
+    "ValueView",
+]
