@@ -1,6 +1,5 @@
 """From the bytes of a body or a file to columns of events, and reasons to refuse the others."""
 
-from dpdau.formats.arrow_events import decode_arrow
 from dpdau.formats.csv_events import decode_csv
 from dpdau.formats.encodings import decompress
 from dpdau.formats.files import FILE_SUFFIXES, FileChunk, RefusedLine, file_size, read_file
@@ -15,7 +14,6 @@ __all__ = [
     "EventRules",
     "FileChunk",
     "RefusedLine",
-    "decode_arrow",
     "decode_body",
     "decode_csv",
     "decode_json",

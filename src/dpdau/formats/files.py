@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from dpdau.errors import FileUnreadableError, MalformedBodyError
-from dpdau.formats.arrow_events import arrow_rows, parquet_rows
 from dpdau.formats.columns import Rows, judge
 from dpdau.formats.csv_events import csv_rows
 from dpdau.formats.encodings import Compression, inflate
@@ -21,20 +20,19 @@ __all__ = ["FILE_SUFFIXES", "FileChunk", "RefusedLine", "file_size", "read_file"
 _BLOCK_BYTES = 4 << 20
 
 _TextReader: TypeAlias = Callable[[Iterable[list[bytes]]], Iterator[Rows]]
-_TableReader: TypeAlias = Callable[[BinaryIO, int], Iterator[Rows]]
 
 _TEXT_READERS: Mapping[str, _TextReader] = {
     ".jsonl": json_rows,
     ".ndjson": json_rows,
     ".csv": csv_rows,
 }
-_TABLE_READERS: Mapping[str, _TableReader] = {".parquet": parquet_rows, ".arrow": arrow_rows}
+_TABLE_SUFFIXES = (".parquet", ".arrow")
 _COMPRESSIONS: Mapping[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 
 FILE_SUFFIXES = (
     *_TEXT_READERS,
     *(text + compressed for text in _TEXT_READERS for compressed in _COMPRESSIONS),
-    *_TABLE_READERS,
+    *_TABLE_SUFFIXES,
 )
 
 
@@ -138,8 +136,8 @@ def _readable(path: Path) -> Iterator[None]:
 def _rows(path: Path, file: BinaryIO, max_rows: int) -> Iterator[Rows]:
     """Choose the reader by the name's ending."""
     stem, suffix = path.stem.lower(), path.suffix.lower()
-    if suffix in _TABLE_READERS:
-        return _TABLE_READERS[suffix](file, max_rows)
+    if suffix in _TABLE_SUFFIXES:
+        return _table_rows(suffix, file, max_rows)
     blocks: Iterator[bytes] = iter(partial(file.read, _BLOCK_BYTES), b"")
     if suffix in _COMPRESSIONS:
         blocks = _in_blocks(inflate(blocks, _COMPRESSIONS[suffix]))
@@ -148,6 +146,14 @@ def _rows(path: Path, file: BinaryIO, max_rows: int) -> Iterator[Rows]:
         reason = f"the ending of its name is none of {', '.join(FILE_SUFFIXES)}"
         raise FileUnreadableError(path, reason)
     return _TEXT_READERS[suffix](_lines(blocks, max_rows))
+
+
+def _table_rows(suffix: str, file: BinaryIO, max_rows: int) -> Iterator[Rows]:
+    # pyarrow takes a quarter of a second to load, which other commands need not pay.
+    from dpdau.formats.arrow_events import arrow_rows, parquet_rows  # noqa: PLC0415
+
+    reader = parquet_rows if suffix == ".parquet" else arrow_rows
+    return reader(file, max_rows)
 
 
 def _in_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -3,19 +3,25 @@
 from collections.abc import Callable, Mapping
 
 from dpdau.errors import UnsupportedMediaTypeError
-from dpdau.formats.arrow_events import decode_arrow
 from dpdau.formats.csv_events import decode_csv
 from dpdau.formats.json_events import decode_json, decode_ndjson
 from dpdau.formats.rules import Decoded, EventRules
 
 __all__ = ["MEDIA_TYPES", "decode_body"]
 
+
+def _decode_arrow(body: bytes, rules: EventRules) -> Decoded:
+    from dpdau.formats.arrow_events import decode_arrow  # noqa: PLC0415 - loads pyarrow
+
+    return decode_arrow(body, rules)
+
+
 _DECODERS: Mapping[str, Callable[[bytes, EventRules], Decoded]] = {
     "application/json": decode_json,
     "application/x-ndjson": decode_ndjson,
     "application/jsonl": decode_ndjson,
     "text/csv": decode_csv,
-    "application/vnd.apache.arrow.stream": decode_arrow,
+    "application/vnd.apache.arrow.stream": _decode_arrow,
 }
 
 MEDIA_TYPES = tuple(_DECODERS)

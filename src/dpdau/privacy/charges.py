@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
-from dp_accounting import dp_event
 from numpy.typing import NDArray
 
 from dpdau.errors import InvalidValueError
@@ -53,11 +52,6 @@ class LaplaceCharge:
     def __post_init__(self) -> None:
         require_noise("scale", self.scale)
         require_count("sensitivity", self.sensitivity, SENSITIVITY_BITS)
-
-    @property
-    def event(self) -> dp_event.DpEvent:
-        """The same mechanism in `dp_accounting`'s words."""
-        return dp_event.DiscreteLaplaceDpEvent(1 / self.scale, self.sensitivity)
 
     def epsilon(self, delta: float) -> float:  # noqa: ARG002 - pure: the same ε at every δ
         """The ε of this release alone: sensitivity/scale."""
@@ -103,11 +97,6 @@ class GaussianCharge:
         """The noise and what it hides."""
         return LatticeNoise(self.sensitivity_squared, self.sigma, self.dimension)
 
-    @property
-    def event(self) -> dp_event.DpEvent:
-        """The continuous mechanism of the same σ in `dp_accounting`'s words."""
-        return dp_event.GaussianDpEvent(self.sigma / math.sqrt(self.sensitivity_squared))
-
     def epsilon(self, delta: float) -> float:
         """The ε of this release alone at a δ."""
         return discrete_gaussian_epsilon(
@@ -146,13 +135,6 @@ class PureCharge:
 
     def __post_init__(self) -> None:
         require_number("epsilon", self.total_epsilon, 0, _LARGEST_EPSILON)
-
-    @property
-    def event(self) -> dp_event.DpEvent:
-        """Randomised response in `dp_accounting`'s words, as discrete Laplace noise on a bit."""
-        if self.total_epsilon == 0:
-            return dp_event.NoOpDpEvent()
-        return dp_event.DiscreteLaplaceDpEvent(self.total_epsilon, 1)
 
     def epsilon(self, delta: float) -> float:  # noqa: ARG002 - pure: the same ε at every δ
         """The ε of this release alone."""

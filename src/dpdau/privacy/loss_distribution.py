@@ -15,10 +15,8 @@ error in δ is 1e-15 a charge; ten times that and 1e-11 are taken off δ first.
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
 from typing import Any, TypeAlias
-
-from dp_accounting.pld import privacy_loss_distribution as pld
 
 from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge
 from dpdau.privacy.discrete_gaussian import composed_mu, discretisation
@@ -48,7 +46,8 @@ def loss_distribution_epsilon(
 
     Out of reach are δ below 1e-9 or above 0.1, ε above 64, more than 64 different charges (which
     would take a second) and Gaussian vectors of so small a σ that they cannot be compared with
-    continuous noise; Rényi composition serves there.
+    continuous noise; Rényi composition serves there. So are charges that are all compared with
+    continuous noise, whose exact curve (`composed_gaussian_epsilon`) a grid only approximates.
 
     Args:
         counts: how often each charge was spent.
@@ -61,6 +60,7 @@ def loss_distribution_epsilon(
         _SMALLEST_DELTA <= delta <= _LARGEST_DELTA
         and 0 < upper_bound <= _LARGEST_EPSILON
         and len(counts) <= _MOST_DISTINCT
+        and any(map(_is_exact, counts))
     )
     if not in_reach:
         return math.inf
@@ -86,10 +86,17 @@ def _composed_epsilon(counts: frozenset[tuple[Charge, int]], delta: float, step:
         distributions.append(_gaussian(composed_mu(compared), step))
     if price_epsilon > _LARGEST_PRICE:
         return math.inf
-    total = reduce(pld.PrivacyLossDistribution.compose, distributions)
+    total = reduce(_library().PrivacyLossDistribution.compose, distributions)
     error = _CONVOLUTION_ERROR + _CONVOLUTION_ERROR_PER_CHARGE * sum(count for _, count in counts)
     spendable = delta * math.exp(-price_log_delta) - error
     return float(total.get_epsilon_for_delta(spendable)) * (1 + 1e-9) + price_epsilon
+
+
+@cache
+def _library() -> Any:
+    from dp_accounting.pld import privacy_loss_distribution  # noqa: PLC0415 - takes a second
+
+    return privacy_loss_distribution
 
 
 def _is_exact(charge: Charge) -> bool:
@@ -107,7 +114,7 @@ def _composed(charge: Charge, count: int, step: float) -> _Distribution:
 @lru_cache(maxsize=32)
 def _distribution(charge: Charge, step: float) -> _Distribution:
     if isinstance(charge, GaussianCharge):
-        return pld.from_discrete_gaussian_mechanism(
+        return _library().from_discrete_gaussian_mechanism(
             charge.sigma,
             math.isqrt(charge.sensitivity_squared),
             value_discretization_interval=step,
@@ -117,14 +124,14 @@ def _distribution(charge: Charge, step: float) -> _Distribution:
     epsilon, shift = max(charge.epsilon(0.0), _NEGLIGIBLE), 1
     if isinstance(charge, LaplaceCharge) and charge.sensitivity <= _LONGEST_SHIFT:
         shift = charge.sensitivity
-    return pld.from_discrete_laplace_mechanism(
+    return _library().from_discrete_laplace_mechanism(
         epsilon / shift, shift, value_discretization_interval=step, use_connect_dots=True
     )
 
 
 @lru_cache(maxsize=8)
 def _gaussian(mu: float, step: float) -> _Distribution:
-    return pld.from_gaussian_mechanism(
+    return _library().from_gaussian_mechanism(
         1 / mu,
         value_discretization_interval=step,
         log_mass_truncation_bound=_LOG_TRUNCATED_MASS,

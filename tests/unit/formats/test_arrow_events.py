@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dpdau.errors import BatchTooLargeError, MalformedBodyError
-from dpdau.formats import Decoded, EventRules, decode_arrow, require_all
-from dpdau.formats.arrow_events import parquet_rows
+from dpdau.formats import Decoded, EventRules, require_all
+from dpdau.formats.arrow_events import decode_arrow, parquet_rows
 from dpdau.formats.columns import joined, judge
 
 DAY = date(2026, 1, 31)

@@ -19,13 +19,12 @@ from dpdau.formats import (
     FILE_SUFFIXES,
     MEDIA_TYPES,
     EventRules,
-    decode_arrow,
     decode_body,
     decompress,
     read_file,
     require_all,
 )
-from dpdau.formats.arrow_events import parquet_rows
+from dpdau.formats.arrow_events import decode_arrow, parquet_rows
 
 EVENTS = [
     {"user_id": f"u{i % 3}é", "op": "+-"[i % 2], "day": "2026-01-31", "ts": None, "scope": None}

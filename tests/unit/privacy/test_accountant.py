@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from dp_accounting import LaplaceDpEvent
 from dp_accounting.pld import PLDAccountant
 from dp_accounting.pld import privacy_loss_distribution as pld
 from dp_accounting.rdp import RdpAccountant
@@ -18,6 +19,7 @@ from dpdau.privacy.gaussian import (
     discrete_gaussian_sigma,
     gaussian_epsilon,
 )
+from support.dp_events import event_of
 
 DELTA = 1e-6
 ADVANCED_DELTA = 1e-7
@@ -138,16 +140,12 @@ def test_renyi_composition_is_the_library_s() -> None:
     spent = [SERIES, SCALAR, SCALAR, LaplaceCharge(1e7, 10**6), LaplaceCharge(1e7, 10**6)]
     accountant = RdpAccountant(ORDERS)
     for charge in spent:
-        accountant.compose(charge.event if isinstance(charge, GaussianCharge) else _continuous())
+        accountant.compose(
+            event_of(charge) if isinstance(charge, GaussianCharge) else LaplaceDpEvent(10.0)
+        )
     found = composed(spent).rdp
     assert list(found.curve.values()) == pytest.approx(list(accountant._rdp), rel=1e-6)  # noqa: SLF001
     assert found.epsilon <= accountant.get_epsilon(DELTA) * (1 + 1e-6)
-
-
-def _continuous():  # noqa: ANN202 - the library has no types
-    from dp_accounting import LaplaceDpEvent  # noqa: PLC0415 - used here only
-
-    return LaplaceDpEvent(10.0)
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 0.05, 0.3, 0.7, 2.0])
@@ -195,7 +193,7 @@ def test_a_mixture_is_bounded_by_both_of_its_kinds_and_near_the_library_s_figure
     assert tight.epsilon < composed([SERIES, SCALAR, laplace]).rdp.epsilon
     accountant = PLDAccountant()
     for charge in (SERIES, SCALAR, laplace):
-        accountant.compose(charge.event)
+        accountant.compose(event_of(charge))
     assert tight.epsilon == pytest.approx(accountant.get_epsilon(DELTA), rel=2e-3)
 
 

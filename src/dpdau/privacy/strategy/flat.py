@@ -19,7 +19,6 @@ makes its sensitivity exactly computable (`sensitivity.by_prefix_counts`).
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from dpdau.privacy.strategy.sensitivity import Rows
 from dpdau.privacy.strategy.witness import Witness
@@ -81,11 +80,16 @@ def _bound(days: int, mean: float, mean_square: float) -> float:
 
 
 def _mixture(days: int, active: int) -> tuple[float, int, float]:
-    """The best bound of λ on `active` and `active + 1` days, and the latter's share."""
-    found = minimize_scalar(
-        lambda share: -_bound(days, active + share, active**2 + share * (2 * active + 1)),
-        bounds=(0.0, 1.0),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
-    return -float(found.fun), active, float(np.clip(found.x, 0.0, 1.0))
+    """The best bound of λ on `active` and `active + 1` days, and the latter's share s.
+
+    Moments are linear in s, so the bound is √(a + bs) + (T − 1)√(c + ds), b > 0: concave, and
+    stationary where b²(c + ds) = (T − 1)²d²(a + bs) if d < 0.
+    """
+    a, b = active**2 / days, (2 * active + 1) / days
+    c, d = (active - a) / (days - 1), (1 - b) / (days - 1)
+    share = 1.0
+    if d < 0:
+        weight = ((days - 1) * d) ** 2
+        share = min(max((b**2 * c - weight * a) / (weight * b - b**2 * d), 0.0), 1.0)
+    bound = _bound(days, active + share, active**2 + share * (2 * active + 1))
+    return bound, active, share
