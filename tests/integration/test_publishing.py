@@ -317,6 +317,14 @@ class TestPublishThrough:
         assert days == [18, 19, 18, 19]
         assert list(app.publish(start=date(2025, 11, 18))) == []
 
+    def test_one_metric_without_budget_does_not_stop_the_other(self, open_app: Any) -> None:
+        app = open_app(**PER_RELEASE, dau_budget_total=0.3)
+        published = []
+        with pytest.raises(BudgetExhaustedError, match="The dau budget"):
+            for release in app.publish(start=date(2025, 11, 18)):
+                published.append(release.release_id)  # noqa: PERF401 - what came before counts
+        assert published == ["dau-1d-2025-11-18", "mau-30d-2025-11-18", "mau-30d-2025-11-19"]
+
     def test_missed_days_are_caught_up_over_a_boundary(
         self, open_app: Any, clock: FakeClock
     ) -> None:

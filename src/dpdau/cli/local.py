@@ -80,6 +80,8 @@ class LocalBackend:
                 ingestor.apply(ingestor.pseudonymize(chunk.events))
             accepted += len(chunk.events)
             reached(chunk.bytes_read)
+        # Events may have erased people, whose pages are still to be purged.
+        self.application.eraser.finish()
         return accepted
 
     def erase(self, user_ids: Sequence[str]) -> Answer:
@@ -97,6 +99,12 @@ class LocalBackend:
     def budgets(self) -> Answer:
         """What everything published has cost."""
         return _json(self.application.budget_totals())
+
+    def raise_cap(
+        self, metric: Metric, period: str, epsilon_cap: float, who: str, why: str
+    ) -> Answer:
+        """Raise the cap of a metric for a period; answers with the budget."""
+        return _json(self.application.raise_cap(metric, period, epsilon_cap, who=who, why=why))
 
     def plan(self, metric: Metric, period: str) -> Answer:
         """The plan of a period's series, with its certificate."""

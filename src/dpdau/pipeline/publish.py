@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from dpdau.errors import (
+    BudgetExhaustedError,
     DayOutOfRangeError,
     InvalidValueError,
     ReleaseNotFoundError,
@@ -156,19 +157,21 @@ class Publisher:
             published only if `start` is given, since each day costs budget.
 
         Raises:
-            BudgetExhaustedError: if a budget has no room; what was yielded before stands.
+            BudgetExhaustedError: if a metric's budget has no room, once all others have been
+                published; what was yielded before stands.
         """
         end = min(end, self._calendar.last_closed_day())
         if start is not None:
             # Earlier days cannot be measured any more, and there may be very many of them.
             start = max(start, self._calendar.accepted_days()[0])
+        refusal: BudgetExhaustedError | None = None
         for rules in map(self._rules.__getitem__, metrics):
-            if rules.mechanism is not Mechanism.CONTINUAL:
-                yield from () if start is None else self._publish_days(rules, start, end)
-            elif start is None:
-                yield from self._publish_due(rules, end)
-            else:
-                yield from self._publish_range(rules, start, end)
+            try:
+                yield from self._publish_metric(rules, start, end)
+            except BudgetExhaustedError as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
 
     def due_days(self) -> int:
         """How many closed days of continual series have not been published yet."""
@@ -184,6 +187,15 @@ class Publisher:
         """The plan of the period that a day lies in: recorded, or as it would be recorded."""
         rules = self._rules[metric]
         return self._series.plan_for(rules, self._calendar.period_of(day))
+
+    def _publish_metric(
+        self, rules: MetricRules, start: date | None, end: date
+    ) -> Iterator[Release]:
+        if rules.mechanism is Mechanism.CONTINUAL:
+            if start is None:
+                return self._publish_due(rules, end)
+            return self._publish_range(rules, start, end)
+        return iter(()) if start is None else self._publish_days(rules, start, end)
 
     def _publish_due(self, rules: MetricRules, end: date) -> Iterator[Release]:
         for period in self._due_periods(rules, end):
