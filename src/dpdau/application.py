@@ -14,6 +14,7 @@ from dpdau.model.calendar import Calendar, Period
 from dpdau.model.ledger import LedgerRow, verify_chain
 from dpdau.model.releases import Metric, Release
 from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor
 from dpdau.pipeline.ports import Store
@@ -44,6 +45,7 @@ class Application:
         eraser: erases people.
         publisher: releases values.
         budget: accounts for them.
+        cap_raiser: allows more.
         upkeep: what happens by itself.
         erase_by_default: whether a "-" without a scope erases the whole person.
     """
@@ -54,6 +56,7 @@ class Application:
     eraser: Eraser
     publisher: Publisher
     budget: Budget
+    cap_raiser: CapRaiser
     upkeep: Upkeep
     erase_by_default: bool
 
@@ -102,7 +105,11 @@ class Application:
                 BudgetView.of(self.budget.statement(reader, metric, Period.named(name)), delta)
                 for name in periods
             ]
-        values = [ValueView.of(release, self._guarantee(release)) for release in answer.releases]
+        caps = {budget.period: budget.epsilon_cap for budget in budgets}
+        values = [
+            ValueView.of(release, self._guarantee(release.period, caps[release.period]))
+            for release in answer.releases
+        ]
         return SeriesView.of(answer, start, end, values, budgets)
 
     def publish(self, end: date | None = None, start: date | None = None) -> Iterator[Release]:
@@ -128,11 +135,20 @@ class Application:
         Raises:
             InvalidValueError: if no accounting period has that name.
         """
-        named = Period.named(period)
-        if self.calendar.period_of(named.first) != named:
-            known = self.calendar.period_of(self.calendar.today()).name
-            raise InvalidValueError("period", period, f"an accounting period, such as {known}")
-        return self.publisher.plan(metric, named.first)
+        return self.publisher.plan(metric, self._period(period).first)
+
+    def raise_cap(
+        self, metric: Metric, period: str, epsilon_cap: float, *, who: str, why: str
+    ) -> BudgetView:
+        """Raise the cap of a metric for a period; returns the budget under the new cap.
+
+        Raises:
+            InvalidValueError: if no accounting period has that name, the cap would not rise, or
+                nobody or no reason is named.
+        """
+        named = self._period(period)
+        self.cap_raiser.raise_to(metric, named, epsilon_cap, who=who, why=why)
+        return self.budget_of(metric, named.first)
 
     def erase(self, user_ids: Sequence[str]) -> ErasureView:
         """Erase people from everything that is kept, pages on disk included."""
@@ -162,10 +178,16 @@ class Application:
     def _priced(self, release: Release) -> ReleaseView:
         with self.store.read() as reader:
             statement = self.budget.statement(reader, release.metric, Period.named(release.period))
-        return ReleaseView.priced(release, self._guarantee(release), statement)
+        guarantee = self._guarantee(release.period, statement.cap)
+        return ReleaseView.priced(release, guarantee, statement)
 
-    def _guarantee(self, release: Release) -> GuaranteeView:
-        rules = self.budget.rules
-        return GuaranteeView(
-            period=release.period, epsilon=rules.caps[release.metric], delta=rules.delta
-        )
+    def _guarantee(self, period: str, cap: float) -> GuaranteeView:
+        return GuaranteeView(period=period, epsilon=cap, delta=self.budget.rules.delta)
+
+    def _period(self, name: str) -> Period:
+        """The accounting period with that name."""
+        period = Period.named(name)
+        if self.calendar.period_of(period.first) != period:
+            known = self.calendar.period_of(self.calendar.today()).name
+            raise InvalidValueError("period", name, f"an accounting period, such as {known}")
+        return period

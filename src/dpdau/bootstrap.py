@@ -16,6 +16,7 @@ from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar, utc_now
 from dpdau.model.releases import Metric
 from dpdau.pipeline.budget import Budget, BudgetRules
+from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor
 from dpdau.pipeline.ports import Store
@@ -86,6 +87,7 @@ def build(
         eraser=eraser,
         publisher=publisher,
         budget=budget,
+        cap_raiser=CapRaiser(store, calendar, budget),
         upkeep=Upkeep(store, calendar, eraser, publisher),
         erase_by_default=settings.delete_scope == "user",
     )

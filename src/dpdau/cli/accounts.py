@@ -6,7 +6,7 @@ import msgspec
 import typer
 
 from dpdau.cli import output
-from dpdau.cli.arguments import metric_named, optional_day
+from dpdau.cli.arguments import MetricName, metric_named, optional_day
 from dpdau.cli.session import Session, command
 from dpdau.errors import InvalidValueError
 from dpdau.model.ledger import LedgerRow, verify_chain
@@ -42,6 +42,28 @@ def budget(
         return
     with session.backend() as backend:
         answer = backend.budget(metric_named(metric), optional_day(day, "--day"))
+    session.show(answer, output.budget)
+
+
+@commands.command(
+    "raise-cap",
+    rich_help_panel=_PANEL,
+    epilog='Example: dpdau raise-cap mau --period 2026-11 --to 4 --who "Ada, data protection" '
+    '--why "one more correction, as agreed on 2026-11-19"',
+)
+@command()
+def raise_cap(
+    session: Session,
+    metric: MetricName,
+    *,
+    period: Annotated[str, typer.Option(metavar="PERIOD", help="Like 2026-11.")],
+    to: Annotated[float, typer.Option(metavar="EPSILON", help="The new cap, above the old one.")],
+    who: Annotated[str, typer.Option(metavar="NAME", help="Who decided.")],
+    why: Annotated[str, typer.Option(metavar="REASON", help="For what reason.")],
+) -> None:
+    """Allow a metric to cost more in one period; recorded for ever with who and why."""
+    with session.backend() as backend:
+        answer = backend.raise_cap(metric_named(metric), period, to, who, why)
     session.show(answer, output.budget)
 
 

@@ -65,6 +65,12 @@ class Backend(AbstractContextManager["Backend"], Protocol):
         """What everything published has cost."""
         ...
 
+    def raise_cap(
+        self, metric: Metric, period: str, epsilon_cap: float, who: str, why: str
+    ) -> Answer:
+        """Raise the cap of a metric for a period; answers with the budget."""
+        ...
+
     def plan(self, metric: Metric, period: str) -> Answer:
         """The plan of a period's series, with its certificate."""
         ...

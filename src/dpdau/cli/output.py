@@ -313,6 +313,8 @@ def _count(number: int, one: str, many: str = "") -> str:
 def _value_or_cost(row: Answer) -> str:
     if row["kind"] == "release":
         return f"{row['body']['estimate']:,}"
+    if row["charge"] is None:
+        return f"up to ε = {_epsilon(row['body']['epsilon_cap'])}"
     return f"ε = {_epsilon(row['body']['epsilon'])}"
 
 

@@ -119,6 +119,13 @@ class RemoteBackend:
         """What everything published has cost."""
         return self._ask("GET", "/budget")
 
+    def raise_cap(
+        self, metric: Metric, period: str, epsilon_cap: float, who: str, why: str
+    ) -> Answer:
+        """Raise the cap of a metric for a period; answers with the budget."""
+        body = {"period": period, "to": epsilon_cap, "who": who, "why": why}
+        return self._ask("POST", f"/budget/{metric}/cap", body=body)
+
     def plan(self, metric: Metric, period: str) -> Answer:
         """The plan of a period's series, with its certificate."""
         return self._ask("GET", f"/plan/{metric}/{quote(period, safe='')}")

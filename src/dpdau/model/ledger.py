@@ -25,6 +25,7 @@ class LedgerKind(StrEnum):
 
     RELEASE = "release"
     SERIES = "series"
+    CAP = "cap"
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +36,10 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
         kind: what the row records.
         metric: whose budget it concerns.
         period: the accounting period it concerns.
-        subject: the release id or series id; unique for its kind.
+        subject: the release id, the series id, or another name; unique for its kind.
         recorded_at: when, in UTC.
         charge: what it cost, in the accountant's form; None if it cost nothing.
-        body: all else, JSON-able (a release's or a plan's fields).
+        body: all else, JSON-able; docs/ledger.md has every kind's fields.
         previous_hash: the hash of the row before, or 64 zeros.
         hash: this row's own.
     """

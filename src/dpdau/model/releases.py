@@ -103,6 +103,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         measurement: the noisy integer that was drawn; in a continual series, the row's.
         plan_id: the plan of a continual series, else None.
         released_at: when it was published, in UTC.
+        epsilon_cap: the cap that was in force when it was charged; None where `charge` is.
     """
 
     release_id: str
@@ -127,3 +128,4 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     measurement: int
     plan_id: str | None = None
     released_at: datetime
+    epsilon_cap: float | None = None

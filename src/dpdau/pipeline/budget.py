@@ -25,7 +25,7 @@ class BudgetRules:
     """What may be spent, and at which parameters it is accounted.
 
     Attributes:
-        caps: the largest ε per metric and period.
+        caps: the largest ε per metric and period, where no ledger row raises it.
         delta: the δ at which ε is enforced.
         advanced_delta: the δ that advanced composition adds.
         rdp_orders: the Rényi orders α that reports show.
@@ -110,28 +110,42 @@ class Budget:
         }
         return BudgetTotals(statements, joint, self._compose(rows))
 
-    def require(self, reader: Reader, metric: Metric, period: Period, charge: Charge) -> None:
+    def cap(self, reader: Reader, metric: Metric, period: str) -> float:
+        """The largest ε that a metric may cost in a period: configured, or raised since."""
+        return self._cap(metric, reader.ledger(metric=metric, period=period, kind=LedgerKind.CAP))
+
+    def require(self, reader: Reader, metric: Metric, period: Period, charge: Charge) -> float:
         """Pass if one more charge keeps the metric within its cap for the period.
 
         Call it in the transaction that appends the charge's row, so that no other release can
         come between.
+
+        Returns:
+            The cap in force, to be recorded beside the charge.
 
         Raises:
             BudgetExhaustedError: if it would exceed the cap.
         """
         rows = reader.ledger(metric=metric, period=period.name)
         charges = _charges(rows)
-        cap = self.rules.caps[metric]
+        cap = self._cap(metric, rows)
         would_be = self._compose_charges((*charges, charge)).tight.epsilon
         if would_be > cap * (1 + _ROUNDING):
             spent = self._compose_charges(charges).tight.epsilon
             raise BudgetExhaustedError(metric, period.name, cap=cap, spent=spent, would_be=would_be)
+        return cap
+
+    def _cap(self, metric: Metric, rows: Sequence[LedgerRow]) -> float:
+        raised: list[float] = [
+            row.body["epsilon_cap"] for row in rows if row.kind is LedgerKind.CAP
+        ]
+        return max([self.rules.caps[metric], *raised])
 
     def _statement(self, metric: Metric, period: str, rows: Sequence[LedgerRow]) -> BudgetStatement:
         return BudgetStatement(
             metric=metric,
             period=period,
-            cap=self.rules.caps[metric],
+            cap=self._cap(metric, rows),
             releases=sum(row.kind is LedgerKind.RELEASE for row in rows),
             composition=self._compose(rows),
         )

@@ -65,7 +65,7 @@ class OnDemandReleaser:
         sketch = sketch_of(rules.sketch, present)
         mechanism = _calibrated(rules, sketch.sensitivity)
         period = self._calendar.period_of(key.day)
-        self._budget.require(transaction, key.metric, period, mechanism.charge)
+        cap = self._budget.require(transaction, key.metric, period, mechanism.charge)
 
         noisy = mechanism.measure(sketch.estimate())
         bounds = interval(noisy, mechanism.half_width(), sketch.relative_standard_error)
@@ -91,6 +91,7 @@ class OnDemandReleaser:
             charge=mechanism.charge.to_dict(),
             measurement=noisy,
             released_at=self._calendar.now(),
+            epsilon_cap=cap,
         )
         append_release(transaction, release)
         return release

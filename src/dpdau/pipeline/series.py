@@ -138,7 +138,7 @@ class SeriesPublisher:
         charge = GaussianCharge(
             sigma=plan.sigma, sensitivity_squared=plan.sensitivity_squared, dimension=plan.days
         )
-        self._budget.require(transaction, series.metric, period, charge)
+        cap = self._budget.require(transaction, series.metric, period, charge)
         append_row(
             transaction,
             kind=LedgerKind.SERIES,
@@ -147,7 +147,7 @@ class SeriesPublisher:
             subject=series.series_id,
             recorded_at=self._calendar.now(),
             charge=charge.to_dict(),
-            body=plan.to_dict(),
+            body={**plan.to_dict(), "epsilon_cap": cap},
         )
         return plan
 

@@ -127,3 +127,13 @@ def test_plan_says_which_options_it_needs(run: Run, arguments: list[str]) -> Non
 
     assert result.code == 3
     assert "--show" in result.err
+
+
+@pytest.mark.usefixtures("realistic")
+def test_a_cap_is_raised_with_name_and_reason(ask: Run, day: date) -> None:
+    arguments = ["raise-cap", "dau", "--period", f"{day:%Y-%m}", "--who", "Ada", "--why", "a day"]
+    text = shown(ask(*arguments, "--to", "4"))
+
+    assert "left ε = 4 of 4" in text
+    assert "up to ε = 4" in shown(ask("ledger"))
+    assert ask(*arguments, "--to", "3.5").code == 3

@@ -34,6 +34,7 @@ OPERATIONS = [
     "GET /plan/{metric}/{period}",
     "GET /budget",
     "GET /budget/{metric}",
+    "POST /budget/{metric}/cap",
     "POST /erasure",
     "GET /erasure/{erasure_id}",
     "POST /publish",

@@ -23,6 +23,7 @@ SCOPES = {
     ("GET", "/plan/{metric}/{period}"): "read",
     ("GET", "/budget"): "read",
     ("GET", "/budget/{metric}"): "read",
+    ("POST", "/budget/{metric}/cap"): "admin",
     ("POST", "/publish"): "admin",
     ("POST", "/revise"): "admin",
     ("GET", "/ledger"): "admin",

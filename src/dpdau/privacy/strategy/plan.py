@@ -19,7 +19,7 @@ __all__ = ["Plan", "make_plan"]
 _FLOATS = ("sigma", "rho", "epsilon", "delta", "primal", "dual", "gap")
 _INTEGERS = ("days", "sensitivity", "scale", "sensitivity_squared")
 _FIELDS = {*_FLOATS, *_INTEGERS, "presence", "strategy", "witness"}
-_LABELS = {"plan_id", "metric", "period"}
+_LABELS = {"plan_id", "metric", "period", "epsilon_cap"}
 
 _LARGEST_ENTRY = 2**53
 """Entries and sensitivities beyond this are no exact floats, and no design has them."""
@@ -92,7 +92,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Read what `to_dict` wrote; `metric` and `period` may stand beside it.
+        """Read what `to_dict` wrote; `metric`, `period`, `epsilon_cap` may stand beside it.
 
         This checks the form. Whether the certificate holds is for `check_plan`.
 
