@@ -1,6 +1,5 @@
 """Answers as tables that a newcomer understands; made from the same JSON that `--json` prints."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dpdau.cli.backend import Answer
+from dpdau.model import wording
 
 __all__ = [
     "budget",
@@ -35,7 +35,6 @@ _METHODS = {
     "pld": "privacy loss distributions",
 }
 _WIDTH_OF_ALL_COLUMNS = 60
-_LARGEST_MEANINGFUL_EPSILON = 20.0
 _NAMES = {"dau": "Daily active users", "mau": "Monthly active users"}
 
 
@@ -63,7 +62,7 @@ def release(answer: Answer) -> RenderableType:
     revision = f" (revision {answer['revision']})" if answer["revision"] else ""
     rows = [
         ("estimate", f"{answer['estimate']:,} users{revision}"),
-        ("95 % interval", f"{_range(answer['lower_95'], answer['upper_95'])} users"),
+        ("95 % interval", f"{wording.span(answer['lower_95'], answer['upper_95'])} users"),
         ("standard error", f"{answer['std_error']:,.1f} users"),
         ("cost", _cost(answer)),
         ("budget left", _left(budget_of_period)),
@@ -85,11 +84,11 @@ def series(answer: Answer) -> RenderableType:
 def budget(answer: Answer) -> RenderableType:
     """What a metric has cost in a period, by each way of adding up."""
     rows = [
-        ("spent", f"ε = {_epsilon(answer['epsilon_spent'])} by {_words(answer['method'])}"),
+        ("spent", f"ε = {wording.rounded(answer['epsilon_spent'])} by {_words(answer['method'])}"),
         ("left", _left(answer)),
         ("values published", f"{answer['releases']:,}"),
-        ("adding up", _pair(answer["naive"], answer["naive_delta"])),
-        ("advanced composition", _pair(**answer["advanced"])),
+        ("adding up", wording.pair(answer["naive"], answer["naive_delta"])),
+        ("advanced composition", wording.pair(**answer["advanced"])),
         ("Rényi composition", _renyi(answer["rdp"])),
     ]
     closing = (
@@ -110,17 +109,18 @@ def budgets(answer: Answer) -> RenderableType:
         table.add_column(name, justify="right", overflow="fold")
     for each in answer["periods"]:
         spent, left, cap = (
-            _epsilon(each[name]) for name in ("epsilon_spent", "epsilon_remaining", "epsilon_cap")
+            wording.rounded(each[name])
+            for name in ("epsilon_spent", "epsilon_remaining", "epsilon_cap")
         )
         table.add_row(each["period"], each["metric"], spent, left, cap, f"{each['releases']:,}")
     parts: list[RenderableType] = [table]
     parts += [
-        Text(f"{period}, all metrics together: {_pair(joint['epsilon'], joint['delta'])}")
+        Text(f"{period}, all metrics together: {wording.pair(joint['epsilon'], joint['delta'])}")
         for period, joint in answer["joint"].items()
     ]
     lifetime = answer["lifetime"]
     parts.append(
-        Text(f"Everything ever published: {_pair(lifetime['epsilon'], lifetime['delta'])}")
+        Text(f"Everything ever published: {wording.pair(lifetime['epsilon'], lifetime['delta'])}")
     )
     return Group(*parts)
 
@@ -130,7 +130,7 @@ def erasure(answer: Answer) -> RenderableType:
     done = answer["state"] == "done"
     rows = [
         ("id", answer["erasure_id"]),
-        ("named", _count(answer["users"], "person", "people")),
+        ("named", wording.count(answer["users"], "person", "people")),
         ("requested", answer["requested_at"]),
         ("completed", answer["completed_at"] if done else "not yet: pages are being purged"),
     ]
@@ -145,8 +145,8 @@ def erasure(answer: Answer) -> RenderableType:
 def ingested(answer: Answer) -> RenderableType:
     """What became of the events of files."""
     rows = [
-        ("accepted", _count(answer["accepted"], "event")),
-        ("rejected", _count(answer["rejected"], "line")),
+        ("accepted", wording.count(answer["accepted"], "event")),
+        ("rejected", wording.count(answer["rejected"], "line")),
         ("time", f"{answer['seconds']:.1f} s ({answer['events_per_second']:,} events per second)"),
     ]
     rows += [
@@ -164,11 +164,11 @@ def published(answer: Answer) -> RenderableType:
     for release_id in releases:
         by_metric.setdefault(release_id.split("-")[0].upper(), []).append(release_id)
     rows = [
-        (metric, f"{_count(len(ids), 'value')}, {ids[0]} to {ids[-1]}")
+        (metric, f"{wording.count(len(ids), 'value')}, {ids[0]} to {ids[-1]}")
         for metric, ids in by_metric.items()
     ]
     return facts(
-        f"Published {_count(len(releases), 'value')}", rows, "See them with `dpdau series`."
+        f"Published {wording.count(len(releases), 'value')}", rows, "See them with `dpdau series`."
     )
 
 
@@ -185,7 +185,7 @@ def plan(answer: Answer) -> RenderableType:
         ("a person is counted on", counted),
         ("noise", f"discrete Gaussian, σ = {answer['sigma']:,.1f} on rows × {answer['scale']:,}"),
         ("sensitivity", f"‖Cv‖² ≤ {answer['sensitivity_squared']:,} for every v, exactly"),
-        ("cost", f"ρ = {answer['rho']:.6g}, {_pair(answer['epsilon'], answer['delta'])}"),
+        ("cost", f"ρ = {answer['rho']:.6g}, {wording.pair(answer['epsilon'], answer['delta'])}"),
         ("error", f"{answer['primal']:.4f} per unit of noise (no plan below {answer['dual']:.4f})"),
         ("gap to the optimum", f"at most {100 * answer['gap']:.3f} %"),
     ]
@@ -197,7 +197,7 @@ def checked_plan(answer: Answer) -> RenderableType:
     """What a verified plan holds."""
     rows = [
         ("sensitivity", f"‖Cv‖² ≤ {answer['sensitivity_squared']:,} for every v, exactly"),
-        ("cost", f"ρ = {answer['rho']:.6g}, {_pair(answer['epsilon'], answer['delta'])}"),
+        ("cost", f"ρ = {answer['rho']:.6g}, {wording.pair(answer['epsilon'], answer['delta'])}"),
         ("gap to the optimum", f"at most {100 * answer['gap']:.3f} %"),
     ]
     return facts("The plan holds: every figure was recomputed", rows)
@@ -249,7 +249,7 @@ class _SeriesTable:
         if has_room:
             table.add_column("std. error", justify="right")
         for value in values:
-            interval = _range(value["lower_95"], value["upper_95"])
+            interval = wording.span(value["lower_95"], value["upper_95"])
             cells = [value["day"], f"{value['estimate']:,}", interval]
             cells += [_band(value)] if has_band else []
             cells += [f"{value['std_error']:,.1f}"] if has_room else []
@@ -275,70 +275,43 @@ def _question(answer: Answer) -> str:
 
 
 def _cost(answer: Answer) -> str:
-    pair = _pair(answer["epsilon"], answer["delta"])
+    pair = wording.pair(answer["epsilon"], answer["delta"])
     if answer["mechanism"] == "continual":
         return f"{pair} for the whole series of {answer['guarantee']['period']}"
     return f"{pair} for this value"
 
 
 def _left(statement: Answer) -> str:
-    return (
-        f"ε = {_epsilon(statement['epsilon_remaining'])} of "
-        f"{_epsilon(statement['epsilon_cap'])} for {statement['period']}"
+    return wording.left(
+        statement["epsilon_remaining"], statement["epsilon_cap"], statement["period"]
     )
 
 
 def _promise(metric: str, guarantee: Mapping[str, Any]) -> str:
     return (
-        f"Promise: all that is published of {metric.upper()} for {guarantee['period']}, seen "
-        f"together, is {_pair(guarantee['epsilon'], guarantee['delta'])} private for every person: "
-        f"{_odds(guarantee['epsilon'])}."
+        "Promise: "
+        + wording.promise(metric, guarantee["period"], guarantee["epsilon"], guarantee["delta"])
+        + "."
     )
-
-
-def _odds(epsilon: float) -> str:
-    """What ε means for someone who draws conclusions."""
-    if epsilon > _LARGEST_MEANINGFUL_EPSILON:
-        return "an ε this large promises nothing"
-    return (
-        "the odds of any conclusion about them change by at most a factor of "
-        f"{math.exp(epsilon):.3g}, whether they are in the data or not"
-    )
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _value_or_cost(row: Answer) -> str:
     if row["kind"] == "release":
         return f"{row['body']['estimate']:,}"
     if row["charge"] is None:
-        return f"up to ε = {_epsilon(row['body']['epsilon_cap'])}"
-    return f"ε = {_epsilon(row['body']['epsilon'])}"
-
-
-def _range(lower: float, upper: float) -> str:
-    return f"{lower:,.0f} to {upper:,.0f}"
+        return f"up to ε = {wording.rounded(row['body']['epsilon_cap'])}"
+    return f"ε = {wording.rounded(row['body']['epsilon'])}"
 
 
 def _band(value: Answer) -> str:
     """The band, or nothing for a value that is in no continual series."""
     lower, upper = value["band_lower_95"], value["band_upper_95"]
-    return "" if lower is None else _range(lower, upper)
-
-
-def _epsilon(value: float) -> str:
-    return f"{value:.4g}"
-
-
-def _pair(epsilon: float, delta: float) -> str:
-    return f"ε = {_epsilon(epsilon)}" + (f", δ = {delta:.2g}" if delta else "")
+    return "" if lower is None else wording.span(lower, upper)
 
 
 def _renyi(composed: Answer) -> str:
     at = "" if composed["order"] is None else f" at order α = {composed['order']:g}"
-    return _pair(composed["epsilon"], composed["delta"]) + at
+    return wording.pair(composed["epsilon"], composed["delta"]) + at
 
 
 def _words(method: str) -> str:

@@ -1,4 +1,4 @@
-"""What readers see: releases, budgets and erasures as JSON objects.
+"""What readers see: releases, budgets, plans and erasures as JSON objects.
 
 The service and the command line show the same objects. Everything here is derived from the
 ledger and the configuration; nothing depends on the activity except through noise.
@@ -6,12 +6,16 @@ ledger and the configuration; nothing depends on the activity except through noi
 
 from dpdau.views.budgets import BudgetTotalsView, BudgetView, PairView, RdpView
 from dpdau.views.erasures import ErasureView
+from dpdau.views.explanations import ExplanationView
+from dpdau.views.forecasts import ForecastView
 from dpdau.views.releases import GuaranteeView, ReleaseView, SeriesView, ValueView
 
 __all__ = [
     "BudgetTotalsView",
     "BudgetView",
     "ErasureView",
+    "ExplanationView",
+    "ForecastView",
     "GuaranteeView",
     "PairView",
     "RdpView",
