@@ -11,24 +11,30 @@ from typing import Self
 from dpdau.errors import InvalidValueError
 from dpdau.formats import EventRules
 from dpdau.model.calendar import Calendar, Period
-from dpdau.model.ledger import LedgerRow, verify_chain
+from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import Metric, Release
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor
+from dpdau.pipeline.integrity import verify
+from dpdau.pipeline.planning import Planner, PlanRequest
 from dpdau.pipeline.ports import Store
 from dpdau.pipeline.publish import Publisher
+from dpdau.pipeline.records import find_release, record_of
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.privacy.strategy import Plan
 from dpdau.views import (
     BudgetTotalsView,
     BudgetView,
     ErasureView,
+    ExplanationView,
+    ForecastView,
     GuaranteeView,
     ReleaseView,
     SeriesView,
     ValueView,
+    VerificationView,
 )
 
 __all__ = ["Application"]
@@ -45,6 +51,7 @@ class Application:
         eraser: erases people.
         publisher: releases values.
         budget: accounts for them.
+        planner: says what would be precise at which price.
         cap_raiser: allows more.
         upkeep: what happens by itself.
         erase_by_default: whether a "-" without a scope erases the whole person.
@@ -56,6 +63,7 @@ class Application:
     eraser: Eraser
     publisher: Publisher
     budget: Budget
+    planner: Planner
     cap_raiser: CapRaiser
     upkeep: Upkeep
     erase_by_default: bool
@@ -88,6 +96,26 @@ class Application:
     def release(self, metric: Metric, day: date, window_days: int | None = None) -> ReleaseView:
         """The value of a closed day, released now if it was not before; see `Publisher`."""
         return self._priced(self.publisher.release(metric, day, window_days))
+
+    def released(self, release_id: str) -> ReleaseView:
+        """The release with that id.
+
+        Raises:
+            ReleaseNotFoundError: if there is none.
+        """
+        with self.store.read() as reader:
+            release = find_release(reader, release_id)
+        return self._priced(release)
+
+    def explain(self, release_id: str) -> ExplanationView:
+        """What a release means, in words.
+
+        Raises:
+            ReleaseNotFoundError: if there is none.
+        """
+        with self.store.read() as reader:
+            record = record_of(reader, release_id)
+        return ExplanationView.of(record, self._priced(record.release))
 
     def revise(self, metric: Metric, day: date, window_days: int | None = None) -> ReleaseView:
         """A corrected value of a released day, at the price of one release."""
@@ -137,6 +165,16 @@ class Application:
         """
         return self.publisher.plan(metric, self._period(period).first)
 
+    def forecast(self, request: PlanRequest) -> ForecastView:
+        """The expected error of each mechanism for an accounting period, before any is used.
+
+        Raises:
+            InvalidValueError: naming what cannot be planned with.
+        """
+        if request.period is not None:
+            self._period(request.period)
+        return ForecastView.of(self.planner.plan(request))
+
     def raise_cap(
         self, metric: Metric, period: str, epsilon_cap: float, *, who: str, why: str
     ) -> BudgetView:
@@ -165,15 +203,15 @@ class Application:
         with self.store.read() as reader:
             return reader.ledger(metric=metric, period=period)
 
-    def verify_ledger(self) -> int:
-        """Check the ledger's chain of hashes; returns how many rows it has.
+    def verify(self) -> VerificationView:
+        """Recompute everything that the ledger claims.
 
         Raises:
-            LedgerDamagedError: naming the first row that does not fit.
+            LedgerDamagedError: naming the first row that is wrong, and how.
         """
-        rows = self.ledger()
-        verify_chain(rows)
-        return len(rows)
+        first_kept, _ = self.calendar.accepted_days()
+        with self.store.read() as reader:
+            return VerificationView.of(verify(reader, self.budget.rules, first_kept))
 
     def _priced(self, release: Release) -> ReleaseView:
         with self.store.read() as reader:

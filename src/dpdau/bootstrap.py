@@ -19,13 +19,14 @@ from dpdau.pipeline.budget import Budget, BudgetRules
 from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor
+from dpdau.pipeline.planning import Planner
 from dpdau.pipeline.ports import Store
 from dpdau.pipeline.publish import CREATED_ON, Publisher
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.store import SqliteStore
 
-__all__ = ["build"]
+__all__ = ["build", "build_planner"]
 
 _DATABASE_FILE = "dpdau.sqlite3"
 _SECRET_FILE = "secret"  # noqa: S105 - the name of a file
@@ -55,31 +56,17 @@ def build(
             settings.data_dir / _DATABASE_FILE,
             busy_timeout_seconds=settings.store_busy_seconds,
         )
-    calendar = Calendar(
-        timezone=ZoneInfo(settings.timezone),
-        lateness=timedelta(hours=settings.lateness_hours),
-        retention_days=settings.retention_days,
-        period_kind=settings.budget_period,
-        clock=clock,
-    )
+    calendar = _calendar(settings, clock)
     pseudonymizer = Pseudonymizer(secret)
     try:
         _claim(store, pseudonymizer, calendar)
     except BaseException:
         store.close()
         raise
-    budget = Budget(
-        BudgetRules(
-            caps={Metric.DAU: settings.dau_budget_total, Metric.MAU: settings.mau_budget_total},
-            delta=settings.delta,
-            advanced_delta=settings.advanced_delta,
-            rdp_orders=settings.rdp_orders,
-        )
-    )
+    budget = Budget(_budget_rules(settings))
+    rules = _metric_rules(settings)
     eraser = Eraser(store, pseudonymizer, calendar)
-    publisher = Publisher(
-        store, calendar, budget, {metric: _rules(settings, metric) for metric in Metric}
-    )
+    publisher = Publisher(store, calendar, budget, rules)
     return Application(
         store=store,
         calendar=calendar,
@@ -87,10 +74,44 @@ def build(
         eraser=eraser,
         publisher=publisher,
         budget=budget,
+        planner=Planner(calendar, budget.rules, rules),
         cap_raiser=CapRaiser(store, calendar, budget),
         upkeep=Upkeep(store, calendar, eraser, publisher),
         erase_by_default=settings.delete_scope == "user",
     )
+
+
+def build_planner(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Planner:
+    """A planner for a configuration, without a store: nothing is opened, made or spent.
+
+    Args:
+        settings: the configuration.
+        clock: gives the time.
+    """
+    return Planner(_calendar(settings, clock), _budget_rules(settings), _metric_rules(settings))
+
+
+def _calendar(settings: Settings, clock: Callable[[], datetime]) -> Calendar:
+    return Calendar(
+        timezone=ZoneInfo(settings.timezone),
+        lateness=timedelta(hours=settings.lateness_hours),
+        retention_days=settings.retention_days,
+        period_kind=settings.budget_period,
+        clock=clock,
+    )
+
+
+def _budget_rules(settings: Settings) -> BudgetRules:
+    return BudgetRules(
+        caps={Metric.DAU: settings.dau_budget_total, Metric.MAU: settings.mau_budget_total},
+        delta=settings.delta,
+        advanced_delta=settings.advanced_delta,
+        rdp_orders=settings.rdp_orders,
+    )
+
+
+def _metric_rules(settings: Settings) -> dict[Metric, MetricRules]:
+    return {metric: _rules(settings, metric) for metric in Metric}
 
 
 def _rules(settings: Settings, metric: Metric) -> MetricRules:

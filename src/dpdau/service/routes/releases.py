@@ -1,11 +1,11 @@
-"""`GET /dau/{day}`, `/mau`, `/series/{metric}` and `/plan/{metric}/{period}`: published values.
+"""`GET /dau/{day}`, `/mau`, `/series/{metric}` and `/releases/{release_id}`: published values.
 
 Handlers are plain functions, which FastAPI runs in threads: a release may wait for the store.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import Response
 
 from dpdau.model.releases import Metric
@@ -14,7 +14,7 @@ from dpdau.service.auth import Needs, Scope
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import DAY_SCHEMA, Day, MetricInPath, WindowDays, optional_day
-from dpdau.views import ReleaseView, SeriesView, ValueView
+from dpdau.views import ExplanationView, ReleaseView, SeriesView, ValueView
 
 __all__ = ["router"]
 
@@ -35,6 +35,9 @@ _StartDay = Annotated[
         description="The first day, YYYY-MM-DD; default: the first of the last day's period.",
         json_schema_extra=DAY_SCHEMA,
     ),
+]
+_ReleaseId = Annotated[
+    str, Path(description="As releases carry it.", examples=["mau-30d-2025-10-07"])
 ]
 
 
@@ -97,15 +100,25 @@ def series(
 
 
 @router.get(
-    "/plan/{metric}/{period}",
-    summary="The plan of a period's series",
-    response_model=dict[str, Any],
-    responses=problems(401, 403, 404, 422, 503),
+    "/releases/{release_id}",
+    summary="A published value",
+    response_model=ReleaseView,
+    responses=problems(401, 403, 404, 422, 429, 503),
 )
-def plan(context: Context, metric: MetricInPath, period: str) -> Response:
-    """The strategy of a period's continual series and the certificate of its price.
+def released(context: Context, release_id: _ReleaseId) -> Response:
+    """A value that was published before, by its id."""
+    return json_answer(context.application.released(release_id))
 
-    Both follow from the configuration and the length of the period, never from the activity.
+
+@router.get(
+    "/releases/{release_id}/explain",
+    summary="What a published value means",
+    response_model=ExplanationView,
+    responses=problems(401, 403, 404, 422, 429, 503),
+)
+def explain(context: Context, release_id: _ReleaseId) -> Response:
+    """What was counted, how sure it is, what it cost, what protects whom, and what it leaves out.
+
+    As fields and as sentences, all from the release, its ledger rows and the configuration.
     """
-    found = context.application.plan(metric, period)
-    return json_answer({"metric": metric, "period": period, **found.to_dict()})
+    return json_answer(context.application.explain(release_id))
