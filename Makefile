@@ -76,7 +76,8 @@ references: $(DEVELOPMENT) ## write the generated documents anew
 	$(BIN)/python tools/http_reference.py
 
 .PHONY: test
-test: lint ## lint, then run every test and hold the coverage
+test: lint ## lint, write a sample budget report, run every test and hold the coverage
+	@$(BIN)/python tools/export_budget_report.py --sample-days 3 --daily-users 100 --quiet
 	$(BIN)/pytest --numprocesses $(PYTEST_WORKERS) --hypothesis-profile $(HYPOTHESIS_PROFILE) \
 		--cov --cov-report term
 	@report=$$($(BIN)/coverage report --include '$(CRITICAL)' --fail-under 100) \

@@ -55,12 +55,15 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     previous_hash: str
     hash: str = ""
 
-    def computed_hash(self) -> str:
-        """The hash that the row's content and predecessor give."""
+    def canonical_content(self) -> bytes:
+        """All but the two hashes, as the JSON that is hashed: sorted keys, no spaces, UTF-8."""
         content = msgspec.structs.asdict(self)
         del content["hash"], content["previous_hash"]
-        encoded = msgspec.json.encode(content, order="sorted")
-        return hashlib.sha256(self.previous_hash.encode() + encoded).hexdigest()
+        return msgspec.json.encode(content, order="sorted")
+
+    def computed_hash(self) -> str:
+        """The hash that the row's content and predecessor give."""
+        return hashlib.sha256(self.previous_hash.encode() + self.canonical_content()).hexdigest()
 
 
 def chained(row: LedgerRow) -> LedgerRow:
