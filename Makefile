@@ -62,7 +62,7 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and 
 
 .PHONY: types
 types: $(DEVELOPMENT)
-	$(BIN)/mypy src tools $(BENCHES)
+	MYPYPATH=src:tools $(BIN)/mypy src tools $(BENCHES)
 
 .PHONY: settings
 settings: $(DEVELOPMENT)
@@ -84,8 +84,9 @@ test: lint ## lint, write a sample budget report, run every test and hold the co
 		|| { echo "$$report"; echo 'Every branch of these files must be covered.'; exit 1; }
 
 .PHONY: bench
-bench: $(DEVELOPMENT) ## run every benchmark
-	@for script in $(BENCHES); do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
+	@for script in $(BENCHES); do \
+		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
 
 .PHONY: lock
 lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml

@@ -3,7 +3,6 @@
 The CDNOW purchase log (23,570 customers, 69,659 purchases, January 1997 to June 1998) is lived
 through month by month, with a clock of its own: each month's purchases are ingested, every day's
 DAU and MAU is published, and then some customers ask to be erased, a tenth of all in the end.
-The data ships in the PyPI package `lifetimes`, or is read from EXAMPLE_DATASET_PATH.
 """
 
 import sys
@@ -13,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -22,28 +20,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cdnow import Purchase, by_month, find_log, read_log
 from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
-from dpdau.errors import DpdauError, FileUnreadableError
-from dpdau.model.calendar import Period, PeriodKind
+from dpdau.errors import DpdauError
+from dpdau.model.calendar import Period
 from dpdau.model.events import EventColumns
 from dpdau.model.releases import Metric, Release
 from dpdau.views import BudgetTotalsView
 
-_PACKAGE = "lifetimes"
-_FILE = "lifetimes/datasets/CDNOW_master.txt"
 _ONE_IN = 10
 _MONTHS_BEFORE_REQUESTS = 2
 _MONTHS_OF_REQUESTS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """One line of the log."""
-
-    customer: str
-    day: date
 
 
 @dataclass(slots=True)
@@ -118,37 +107,6 @@ def run(console: Console) -> None:
     explain(console, published, erased, len({purchase.customer for purchase in purchases}))
     seconds = time.monotonic() - started
     console.print(f"\n{len(purchases):,} purchases, {seconds:.0f} s.")
-
-
-def find_log(given: Path | None) -> Path:
-    """The log: the given file, or the one in the package, which is not imported."""
-    if given is not None:
-        return given
-    try:
-        return Path(str(distribution(_PACKAGE).locate_file(_FILE)))
-    except PackageNotFoundError:
-        reason = f"install it (pip install --no-deps {_PACKAGE}) or set EXAMPLE_DATASET_PATH"
-        raise FileUnreadableError(Path(_FILE), reason) from None
-
-
-def read_log(path: Path) -> list[Purchase]:
-    """The purchases: customer, day (YYYYMMDD), units and dollars, separated by spaces."""
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-        rows = [line.split() for line in lines if line.strip()[:1].isdigit()]
-        return [Purchase(row[0], date.fromisoformat(row[1])) for row in rows]
-    except OSError as error:
-        raise FileUnreadableError(path, error.strerror or str(error)) from None
-    except (ValueError, IndexError) as error:
-        raise FileUnreadableError(path, f"it is no purchase log ({error})") from None
-
-
-def by_month(purchases: Iterable[Purchase]) -> dict[Period, list[Purchase]]:
-    """The purchases of each month, oldest first."""
-    months: dict[Period, list[Purchase]] = defaultdict(list)
-    for purchase in sorted(purchases, key=lambda purchase: purchase.day):
-        months[Period.containing(purchase.day, PeriodKind.MONTH)].append(purchase)
-    return dict(months)
 
 
 def live_through(

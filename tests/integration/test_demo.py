@@ -5,7 +5,9 @@ from typing import NoReturn
 
 import pytest
 
+import cdnow
 import demo
+from dpdau.errors import FileUnreadableError
 
 HEADER = " customer_id  date number_of_cds  dollar_value\n"
 
@@ -68,7 +70,7 @@ def test_without_the_package_the_demo_says_where_to_get_it(monkeypatch: pytest.M
     def missing(name: str) -> NoReturn:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(demo, "distribution", missing)
+    monkeypatch.setattr(cdnow, "distribution", missing)
 
-    with pytest.raises(demo.FileUnreadableError, match="pip install --no-deps lifetimes"):
-        demo.find_log(None)
+    with pytest.raises(FileUnreadableError, match="pip install --no-deps lifetimes"):
+        cdnow.find_log(None)
