@@ -42,7 +42,7 @@ def publisher(data_dir: Path) -> subprocess.Popen[str]:
 def check(data_dir: Path) -> Counter[str]:
     """Check that the store is sound; returns how often each release is in the ledger."""
     with build(load_settings(data_dir=data_dir, **SETTINGS)) as app:
-        app.verify_ledger()
+        app.verify()
         rows = app.ledger(Metric.DAU)
         series = Counter(row.subject for row in rows if row.kind is LedgerKind.SERIES)
         assert set(series.values()) <= {1}
@@ -73,7 +73,7 @@ def test_a_budget_for_few_releases_is_not_overspent_by_a_race(data_dir: Path) ->
         process.communicate(timeout=120)
     assert {process.returncode for process in racing} == {EXHAUSTED}
     with build(load_settings(data_dir=data_dir, **SETTINGS)) as app:
-        app.verify_ledger()
+        app.verify()
         budget = app.budget_of(Metric.MAU, FIRST)
         values = [row for row in app.ledger(Metric.MAU) if row.kind is LedgerKind.RELEASE]
     assert budget.releases == len(values) > 1

@@ -1,15 +1,17 @@
-"""What everything cost: `budget`, `ledger`, `verify`."""
+"""What everything cost: `budget`, `ledger`."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from dpdau.cli import output
-from dpdau.cli.arguments import MetricName, metric_named, optional_day
+from dpdau.cli.arguments import metric_named, optional_day
 from dpdau.cli.session import Session, command
 from dpdau.errors import InvalidValueError
-from dpdau.model.ledger import LedgerRow, verify_chain
+from dpdau.model.ledger_files import LedgerFormat
+from dpdau.model.releases import Metric
 
 __all__ = ["commands"]
 
@@ -45,31 +47,7 @@ def budget(
     session.show(answer, output.budget)
 
 
-@commands.command(
-    "raise-cap",
-    rich_help_panel=_PANEL,
-    epilog='Example: dpdau raise-cap mau --period 2026-11 --to 4 --who "Ada, data protection" '
-    '--why "one more correction, as agreed on 2026-11-19"',
-)
-@command()
-def raise_cap(
-    session: Session,
-    metric: MetricName,
-    *,
-    period: Annotated[str, typer.Option(metavar="PERIOD", help="Like 2026-11.")],
-    to: Annotated[float, typer.Option(metavar="EPSILON", help="The new cap, above the old one.")],
-    who: Annotated[str, typer.Option(metavar="NAME", help="Who decided.")],
-    why: Annotated[str, typer.Option(metavar="REASON", help="For what reason.")],
-) -> None:
-    """Allow a metric to cost more in one period; recorded for ever with who and why."""
-    with session.backend() as backend:
-        answer = backend.raise_cap(metric_named(metric), period, to, who, why)
-    session.show(answer, output.budget)
-
-
-@commands.command(
-    rich_help_panel=_PANEL, epilog="Example: dpdau ledger --metric mau --period 2026-11"
-)
+@commands.command(rich_help_panel=_PANEL, epilog="Example: dpdau ledger --export ledger.jsonl")
 @command()
 def ledger(
     session: Session,
@@ -79,26 +57,42 @@ def ledger(
     period: Annotated[
         str | None, typer.Option(metavar="PERIOD", help="One period; by default all.")
     ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a .jsonl or .csv file from which hashes and sums can be recomputed; "
+            "- is JSON Lines on the standard output.",
+        ),
+    ] = None,
 ) -> None:
     """Show every plan and value ever published with what it cost, oldest first."""
     asked = None if metric is None else metric_named(metric)
+    if export is not None:
+        _export(session, export, asked, period)
+        return
     with session.backend() as backend:
         answer = backend.ledger(asked, period)
     session.show(answer, output.ledger)
 
 
-@commands.command(rich_help_panel=_PANEL, epilog="Example: dpdau verify")
-@command()
-def verify(session: Session) -> None:
-    """Check that no row of the ledger was changed, removed or reordered."""
+def _export(session: Session, target: str, metric: Metric | None, period: str | None) -> None:
+    try:
+        form = LedgerFormat("jsonl" if target == "-" else Path(target).suffix[1:])
+    except ValueError:
+        expected = "a file that ends in .jsonl or .csv, or -"
+        raise InvalidValueError("--export", target, expected) from None
     with session.backend() as backend:
-        rows = msgspec.convert(backend.ledger(None, None)["rows"], list[LedgerRow])
-    verify_chain(rows)
-    head = rows[-1].hash if rows else None
+        content = backend.ledger_file(form, metric, period)
+    if target == "-":
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        Path(target).write_bytes(content)
+    except OSError as error:
+        expected = f"a file that can be written ({error.strerror})"
+        raise InvalidValueError("--export", target, expected) from None
     session.show(
-        {"valid": True, "rows": len(rows), "head": head},
-        lambda answer: output.sentence(
-            f"The ledger's {answer['rows']:,} rows are intact"
-            + ("." if head is None else f"; the newest has the hash {head[:16]}….")
-        ),
+        {"file": target, "format": form.value},
+        lambda answer: output.sentence(f"Wrote the ledger to {answer['file']}."),
     )

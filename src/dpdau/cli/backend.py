@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from dpdau.formats import RefusedLine
+from dpdau.model.ledger_files import LedgerFormat
 from dpdau.model.releases import Metric
 
 __all__ = ["Answer", "Backend"]
@@ -23,6 +24,10 @@ class Backend(AbstractContextManager["Backend"], Protocol):
 
     def release(self, metric: Metric, day: date, window_days: int | None) -> Answer:
         """The value of a closed day."""
+        ...
+
+    def explain(self, release_id: str) -> Answer:
+        """What a release means, in words."""
         ...
 
     def revise(self, metric: Metric, day: date, window_days: int | None) -> Answer:
@@ -75,6 +80,14 @@ class Backend(AbstractContextManager["Backend"], Protocol):
         """The plan of a period's series, with its certificate."""
         ...
 
+    def verify(self) -> Answer:
+        """Recompute the ledger: `{"valid": true, "rows": …}`, or a `LedgerDamagedError`."""
+        ...
+
     def ledger(self, metric: Metric | None, period: str | None) -> Answer:
         """The ledger: `{"rows": [row, …]}`, oldest first."""
+        ...
+
+    def ledger_file(self, form: LedgerFormat, metric: Metric | None, period: str | None) -> bytes:
+        """The ledger as a file for auditors."""
         ...

@@ -16,6 +16,8 @@ from dpdau.config import Settings
 from dpdau.errors import DpdauError
 from dpdau.formats import RefusedLine, read_file
 from dpdau.model.calendar import Period
+from dpdau.model.ledger import LedgerRow
+from dpdau.model.ledger_files import LedgerFormat, ledger_file
 from dpdau.model.releases import Metric
 
 __all__ = ["LocalBackend"]
@@ -47,6 +49,10 @@ class LocalBackend:
     def release(self, metric: Metric, day: date, window_days: int | None) -> Answer:
         """The value of a closed day."""
         return _json(self.application.release(metric, day, window_days))
+
+    def explain(self, release_id: str) -> Answer:
+        """What a release means, in words."""
+        return _json(self.application.explain(release_id))
 
     def revise(self, metric: Metric, day: date, window_days: int | None) -> Answer:
         """A corrected value of a released day."""
@@ -111,10 +117,21 @@ class LocalBackend:
         plan = self.application.plan(metric, period).to_dict()
         return {"metric": metric.value, "period": period, **plan}
 
+    def verify(self) -> Answer:
+        """Recompute the ledger: `{"valid": true, "rows": …}`, or a `LedgerDamagedError`."""
+        return _json(self.application.verify())
+
     def ledger(self, metric: Metric | None, period: str | None) -> Answer:
         """The rows, oldest first."""
+        return {"rows": msgspec.to_builtins(self._rows(metric, period))}
+
+    def ledger_file(self, form: LedgerFormat, metric: Metric | None, period: str | None) -> bytes:
+        """The ledger as a file for auditors."""
+        return ledger_file(self._rows(metric, period), form)
+
+    def _rows(self, metric: Metric | None, period: str | None) -> list[LedgerRow]:
         name = None if period is None else Period.named(period).name
-        return {"rows": msgspec.to_builtins(self.application.ledger(metric, name))}
+        return self.application.ledger(metric, name)
 
 
 def _json(view: BaseModel) -> dict[str, Any]:

@@ -12,8 +12,14 @@ import httpx
 from dpdau.cli.backend import Answer
 from dpdau.cli.problems import error_of
 from dpdau.cli.upload import Batch, batches_of
-from dpdau.errors import BatchTooLargeError, InvalidValueError, ServerUnreachableError
+from dpdau.errors import (
+    BatchTooLargeError,
+    DpdauError,
+    InvalidValueError,
+    ServerUnreachableError,
+)
 from dpdau.formats import RefusedLine
+from dpdau.model.ledger_files import LedgerFormat
 from dpdau.model.releases import Metric
 
 __all__ = ["RemoteBackend"]
@@ -75,6 +81,10 @@ class RemoteBackend:
             return self._ask("GET", f"/dau/{day}")
         return self._ask("GET", "/mau", end=str(day), window=window_days)
 
+    def explain(self, release_id: str) -> Answer:
+        """What a release means, in words."""
+        return self._ask("GET", f"/releases/{quote(release_id, safe='')}/explain")
+
     def revise(self, metric: Metric, day: date, window_days: int | None) -> Answer:
         """A corrected value of a released day."""
         body = {"metric": metric.value, "day": day.isoformat(), "window": window_days}
@@ -126,13 +136,33 @@ class RemoteBackend:
         body = {"period": period, "to": epsilon_cap, "who": who, "why": why}
         return self._ask("POST", f"/budget/{metric}/cap", body=body)
 
+    def forecast(self, **asked: Any) -> Answer:
+        """The expected error of each mechanism, for the server's configuration.
+
+        Args:
+            asked: the parameters of `GET /plan`; None for those left out.
+        """
+        return self._ask("GET", "/plan", **asked)
+
     def plan(self, metric: Metric, period: str) -> Answer:
         """The plan of a period's series, with its certificate."""
         return self._ask("GET", f"/plan/{metric}/{quote(period, safe='')}")
 
+    def verify(self) -> Answer:
+        """Recompute the ledger: `{"valid": true, "rows": …}`, or a `LedgerDamagedError`."""
+        return self._ask("GET", "/ledger/verify")
+
     def ledger(self, metric: Metric | None, period: str | None) -> Answer:
         """The rows, oldest first."""
         return self._ask("GET", "/ledger", metric=metric, period=period)
+
+    def ledger_file(self, form: LedgerFormat, metric: Metric | None, period: str | None) -> bytes:
+        """The ledger as a file for auditors."""
+        query = _given({"metric": metric, "period": period, "format": form})
+        response = self._sent("GET", "/ledger", params=query)
+        if response.is_success and response.headers["Content-Type"].startswith(form.media_type):
+            return response.content
+        raise self._failure(response)
 
     def _send(
         self, batch: Batch, start: int, end: int, refuse: Callable[[RefusedLine], None]
@@ -173,17 +203,27 @@ class RemoteBackend:
 
     def _answer(self, response: httpx.Response) -> dict[str, Any]:
         """The answer's object; a problem is raised as the error it describes."""
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        if isinstance(answer, dict):
-            if response.is_success:
-                return answer
-            if "title" in answer:
-                raise error_of(answer)
+        answer = _object(response)
+        if answer is None or not response.is_success:
+            raise self._failure(response)
+        return answer
+
+    def _failure(self, response: httpx.Response) -> DpdauError:
+        """The error that a problem describes, or that nothing of the kind came."""
+        problem = _object(response)
+        if problem is not None and "title" in problem and not response.is_success:
+            return error_of(problem)
         status = f"it answered {response.status_code} without a body that dpdau would send"
-        raise ServerUnreachableError(str(self.client.base_url), status)
+        return ServerUnreachableError(str(self.client.base_url), status)
+
+
+def _object(response: httpx.Response) -> dict[str, Any] | None:
+    """The JSON object in a body, if there is one."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-__all__ = ["csv_answer", "json_answer", "ndjson_answer", "prefers_csv"]
+__all__ = ["csv_answer", "json_answer", "prefers_csv"]
 
 
 def json_answer(content: BaseModel | dict[str, Any], status: int = 200) -> Response:
@@ -22,26 +22,16 @@ def json_answer(content: BaseModel | dict[str, Any], status: int = 200) -> Respo
     return Response(encoded, status, media_type="application/json")
 
 
-def ndjson_answer(rows: Iterable[object]) -> Response:
-    """Objects as JSON, one a line."""
-    lines = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
-    return Response(lines, media_type="application/x-ndjson")
-
-
 def csv_answer(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> Response:
-    """Rows as CSV (RFC 4180) under a header line; objects within them are written as JSON."""
+    """Rows as CSV (RFC 4180) under a header line."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[column]) for column in columns])
+        writer.writerow([row[column] for column in columns])
     return Response(text.getvalue(), media_type="text/csv")
 
 
 def prefers_csv(accept: str) -> bool:
     """Whether an Accept header names CSV and not JSON."""
     return "text/csv" in accept and "application/json" not in accept
-
-
-def _cell(value: Any) -> Any:
-    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value

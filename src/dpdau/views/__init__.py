@@ -8,6 +8,7 @@ from dpdau.views.budgets import BudgetTotalsView, BudgetView, PairView, RdpView
 from dpdau.views.erasures import ErasureView
 from dpdau.views.explanations import ExplanationView
 from dpdau.views.forecasts import ForecastView
+from dpdau.views.integrity import VerificationView
 from dpdau.views.releases import GuaranteeView, ReleaseView, SeriesView, ValueView
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "ReleaseView",
     "SeriesView",
     "ValueView",
+    "VerificationView",
 ]

@@ -168,6 +168,8 @@ def _remarks(planned: Planned) -> Iterator[str]:
             f"{wording.rounded(question.epsilon)}; the rest is left for on-demand releases and "
             "revisions."
         )
+    if not is_series and question.target is None:
+        yield "The whole budget goes into these days: nothing is left for corrections."
     if is_series and question.window_days != planned.series_window_days:
         yield (
             f"The configured series counts {planned.series_window_days} days, so a window of "

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
@@ -13,19 +12,18 @@ from dpdau.application import Application
 from dpdau.errors import DpdauError
 from dpdau.model.calendar import Period, parse_day
 from dpdau.model.ledger import LedgerRow
-from dpdau.service.answers import csv_answer, json_answer, ndjson_answer
+from dpdau.model.ledger_files import LedgerFormat, ledger_file
+from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import documented_body, json_body
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import DAY_SCHEMA, optional_day, parse_metric
-from dpdau.views import ReleaseView
+from dpdau.views import ReleaseView, VerificationView
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["admin"], dependencies=[Depends(Needs(Scope.ADMIN))])
-
-_LEDGER_COLUMNS = LedgerRow.__struct_fields__
 
 
 class PublishRequest(BaseModel):
@@ -129,10 +127,7 @@ async def revise(request: Request, context: Context) -> Response:
     | {
         200: {
             "description": "The rows.",
-            "content": {
-                "application/x-ndjson": {"schema": {"type": "string"}},
-                "text/csv": {"schema": {"type": "string"}},
-            },
+            "content": {form.media_type: {"schema": {"type": "string"}} for form in LedgerFormat},
         }
     },
 )
@@ -140,13 +135,32 @@ def ledger(
     context: Context,
     metric: Annotated[str | None, Query(description="Only rows of this metric.")] = None,
     period: Annotated[str | None, Query(description="Only rows of this period.")] = None,
-    form: Annotated[Literal["json", "jsonl", "csv"], Query(alias="format")] = "json",
+    form: Annotated[
+        Literal["json", "jsonl", "csv"],
+        Query(
+            alias="format",
+            description="jsonl and csv are what `dpdau ledger --export` writes: files from which "
+            "hashes and sums can be recomputed.",
+        ),
+    ] = "json",
 ) -> Response:
     """Every release and what it cost, oldest first."""
     rows = _rows(context.application, metric, period)
-    if form == "csv":
-        return csv_answer(_LEDGER_COLUMNS, map(msgspec.to_builtins, rows))
-    return ndjson_answer(rows) if form == "jsonl" else json_answer({"rows": rows})
+    if form == "json":
+        return json_answer({"rows": rows})
+    file = LedgerFormat(form)
+    return Response(ledger_file(rows, file), media_type=file.media_type)
+
+
+@router.get(
+    "/ledger/verify",
+    summary="Verify the ledger",
+    response_model=VerificationView,
+    responses=problems(401, 403, 429, 503),
+)
+def verify(context: Context) -> Response:
+    """Recompute hashes, values, prices, plans and budgets; the problem names the first fault."""
+    return json_answer(context.application.verify())
 
 
 @router.get(

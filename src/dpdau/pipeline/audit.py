@@ -1,0 +1,262 @@
+"""What each row of the ledger must say, recomputed from the row and those before it.
+
+Nothing here is shared with the code that writes rows: estimates are checked by putting them back
+into the plan's equations, errors by inverting its matrix anew, prices by the charges' own curves.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from dpdau.errors import DpdauError, LedgerDamagedError
+from dpdau.model.calendar import Period
+from dpdau.model.ledger import LedgerKind, LedgerRow
+from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey, SeriesKey
+from dpdau.privacy import discrete_gaussian
+from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge, charge_from_dict
+from dpdau.privacy.intervals import interval
+from dpdau.privacy.laplace import LaplaceMechanism
+from dpdau.privacy.strategy import Plan, check_plan
+
+__all__ = ["AuditedSeries", "Auditor"]
+
+_RELATIVE = 1e-6
+_ABSOLUTE = 1e-6
+_RESIDUAL = 2.0**-40
+_COVERAGE = 0.95
+
+
+class _CapBody(msgspec.Struct, forbid_unknown_fields=True):
+    epsilon_cap: float
+    former_cap: float
+    who: str
+    why: str
+
+
+@dataclass
+class AuditedSeries:
+    """A series as its rows so far tell it.
+
+    Attributes:
+        sequence: of the row that opened it.
+        key: which series.
+        period: its days.
+        plan: what it measures.
+        values: the unrounded estimates so far, in day order.
+    """
+
+    sequence: int
+    key: SeriesKey
+    period: Period
+    plan: Plan
+    values: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        inverse = np.linalg.inv(np.array(self.plan.strategy, dtype=np.float64))
+        self.euclidean: NDArray[np.float64] = np.linalg.norm(inverse, axis=1)
+        self.absolute: NDArray[np.float64] = np.abs(inverse).sum(axis=1)
+
+
+class Auditor:
+    """Takes a ledger's rows in order; each must agree with itself and with those before it."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, AuditedSeries] = {}
+        self._caps: dict[tuple[Metric, str], float] = {}
+        self._released: set[ReleaseKey] = set()
+        self._subjects: set[tuple[LedgerKind, str]] = set()
+        self._certified: set[str] = set()
+
+    def check(self, row: LedgerRow) -> None:
+        """Take the next row.
+
+        Raises:
+            LedgerDamagedError: saying what in it is wrong.
+        """
+        unique = (row.kind, row.subject) not in self._subjects
+        _require(row, unique, f"the {row.kind} {row.subject} is recorded a second time")
+        self._subjects.add((row.kind, row.subject))
+        checks: dict[LedgerKind, Callable[[LedgerRow], None]] = {
+            LedgerKind.RELEASE: self._release,
+            LedgerKind.SERIES: self._series,
+            LedgerKind.CAP: self._cap,
+        }
+        try:
+            checks[row.kind](row)
+        except LedgerDamagedError:
+            raise
+        except DpdauError as error:
+            raise LedgerDamagedError(row.sequence, error.message.rstrip(".")) from None
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise LedgerDamagedError(row.sequence, f"its body is no {row.kind}: {error}") from None
+
+    def _cap(self, row: LedgerRow) -> None:
+        body = msgspec.convert(row.body, _CapBody)
+        Period.named(row.period)
+        former = max(body.former_cap, self._caps.get((row.metric, row.period), 0.0))
+        _require(row, row.charge is None, "a cap has no price")
+        _require(row, body.former_cap == former, "a cap was raised from less than it was")
+        _require(row, body.epsilon_cap > former, "a cap was lowered")
+        _require(row, bool(body.who and body.why), "nobody or no reason is named")
+        self._caps[row.metric, row.period] = body.epsilon_cap
+
+    def _series(self, row: LedgerRow) -> None:
+        plan, period = Plan.from_dict(row.body), Period.named(row.period)
+        if plan.plan_id not in self._certified:
+            check_plan(plan)
+            self._certified.add(plan.plan_id)
+        key = _series_key(row)
+        _same(row, "days", plan.days, period.days)
+        price = GaussianCharge(plan.sigma, plan.sensitivity_squared, plan.days)
+        _same(row, "charge", row.charge, price.to_dict())
+        self._capped(row)
+        self.series[row.subject] = AuditedSeries(row.sequence, key, period, plan)
+
+    def _release(self, row: LedgerRow) -> None:
+        release, period = msgspec.convert(row.body, Release), Period.named(row.period)
+        key = ReleaseKey(release.metric, release.window_days, release.day, release.revision)
+        for name, stated, expected in (
+            ("metric", release.metric, row.metric),
+            ("period", release.period, row.period),
+            ("charge", release.charge, row.charge),
+            ("released_at", release.released_at, row.recorded_at),
+            ("release_id", release.release_id, row.subject),
+            ("release_id", release.release_id, key.release_id),
+            ("estimate", release.estimate, max(round(release.estimate_raw), 0)),
+        ):
+            _same(row, name, stated, expected)
+        _require(row, period.first <= release.day <= period.last, "its day is not in its period")
+        is_daily = release.metric is Metric.DAU
+        _require(row, release.window_days == 1 or not is_daily, "DAU counts one day")
+        self._revised(row, key)
+        if release.mechanism is Mechanism.CONTINUAL:
+            self._continual(row, release)
+        else:
+            self._on_demand(row, release)
+        self._released.add(key)
+
+    def _revised(self, row: LedgerRow, key: ReleaseKey) -> None:
+        former = ReleaseKey(key.metric, key.window_days, key.day, key.revision - 1)
+        in_order = key.revision == 0 or former in self._released
+        _require(row, in_order, f"revision {key.revision} has no revision before it")
+
+    def _on_demand(self, row: LedgerRow, release: Release) -> None:
+        charge = charge_from_dict(row.charge or {})
+        std_error, half_width, sensitivity_squared = _noise(charge)
+        bounds = interval(release.measurement, half_width)
+        for name, stated, expected in (
+            ("mechanism", release.mechanism, charge.kind),
+            ("plan_id", release.plan_id, None),
+            ("sensitivity", release.sensitivity**2, sensitivity_squared),
+            ("estimate_raw", release.estimate_raw, release.measurement),
+        ):
+            _same(row, name, stated, expected)
+        for name, number, recomputed in (
+            ("epsilon", release.epsilon, charge.epsilon(release.delta or 0.5)),
+            ("std_error", release.std_error, std_error),
+            ("lower_95", release.lower_95, bounds.lower),
+            ("upper_95", release.upper_95, bounds.upper),
+        ):
+            _near(row, name, number, recomputed)
+        # Pure releases have no δ, others one.
+        _require(row, (release.delta == 0) == charge.is_pure, "its delta does not fit its noise")
+        self._capped(row)
+
+    def _continual(self, row: LedgerRow, release: Release) -> None:
+        key = SeriesKey(release.metric, release.window_days, release.period)
+        series = self.series.get(key.series_id)
+        if series is None:
+            raise LedgerDamagedError(row.sequence, f"its series {key.series_id} was never opened")
+        plan, index = series.plan, len(series.values)
+        for name, stated, expected in (
+            ("charge", row.charge, None),
+            ("plan_id", release.plan_id, plan.plan_id),
+            ("revision", release.revision, 0),
+            ("epsilon", release.epsilon, plan.epsilon),
+            ("delta", release.delta, plan.delta),
+            ("sensitivity", release.sensitivity, plan.sensitivity),
+            ("day", series.period.index_of(release.day), index),
+        ):
+            _same(row, name, stated, expected)
+        self._solves(row, series, release)
+        for name, recomputed in _errors(series, index, release.estimate_raw):
+            _near(row, name, getattr(release, name), recomputed)
+        series.values.append(release.estimate_raw)
+
+    def _solves(self, row: LedgerRow, series: AuditedSeries, release: Release) -> None:
+        """The estimates, put into the plan's equation of this day, give its measurement."""
+        entries = series.plan.strategy[len(series.values)]
+        terms = [
+            entry * value
+            for entry, value in zip(entries, [*series.values, release.estimate_raw], strict=False)
+        ]
+        residual = math.fsum([*terms, -release.measurement])
+        room = _RESIDUAL * (math.fsum(map(abs, terms)) + abs(release.measurement) + entries[0])
+        _require(row, abs(residual) <= room, "its estimate_raw does not follow from measurements")
+
+    def _capped(self, row: LedgerRow) -> None:
+        """The cap that a charge states is not below one that was raised before."""
+        stated = row.body.get("epsilon_cap")
+        raised = self._caps.get((row.metric, row.period), 0.0)
+        _require(row, stated is None or stated >= raised, "it states a cap below the raised one")
+
+
+def _series_key(row: LedgerRow) -> SeriesKey:
+    """The key whose id is the row's subject."""
+    window = row.subject.removeprefix(f"{row.metric}-").removesuffix(f"d-{row.period}")
+    key = SeriesKey(row.metric, int(window), row.period)
+    _same(row, "subject", row.subject, key.series_id)
+    return key
+
+
+def _noise(charge: Charge) -> tuple[float, int, int]:
+    """Standard error, half width of the interval and squared sensitivity of one release."""
+    if isinstance(charge, LaplaceCharge):
+        mechanism = LaplaceMechanism(charge.scale, charge.sensitivity)
+        return mechanism.std_error, mechanism.half_width(), charge.sensitivity**2
+    if isinstance(charge, GaussianCharge) and charge.dimension == 1:
+        sigma = charge.sigma
+        half_width = discrete_gaussian.half_width(sigma, _COVERAGE)
+        return discrete_gaussian.standard_deviation(sigma), half_width, charge.sensitivity_squared
+    raise ValueError(charge.kind)
+
+
+def _errors(series: AuditedSeries, index: int, value: float) -> list[tuple[str, float]]:
+    """What the plan gives for the standard error, the interval and the band of a day."""
+    plan = series.plan
+    miss = (1 - _COVERAGE) * math.exp(-plan.days / (24 * plan.sigma**2))
+    miss_of_band = -math.expm1(math.log1p(-miss) / plan.days)
+    std_error = plan.sigma * float(series.euclidean[index])
+    rounding = float(series.absolute[index]) / 2
+    half, band = (
+        -NormalDist().inv_cdf(each / 2) * std_error + rounding for each in (miss, miss_of_band)
+    )
+    return [
+        ("std_error", std_error),
+        ("lower_95", max(value - half, 0.0)),
+        ("upper_95", max(value + half, 0.0)),
+        ("band_lower_95", max(value - band, 0.0)),
+        ("band_upper_95", max(value + band, 0.0)),
+    ]
+
+
+def _require(row: LedgerRow, holds: bool, reason: str) -> None:  # noqa: FBT001 - the condition
+    if not holds:
+        raise LedgerDamagedError(row.sequence, reason)
+
+
+def _same(row: LedgerRow, name: str, stated: Any, expected: Any) -> None:
+    _require(row, stated == expected, f"its {name} is {stated!s:.80}; expected {expected!s:.80}")
+
+
+def _near(row: LedgerRow, name: str, stated: float | None, expected: float) -> None:
+    holds = stated is not None and math.isclose(
+        stated, expected, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE
+    )
+    _require(row, holds, f"its {name} is {stated!r}; recomputed, it is {expected!r}")
