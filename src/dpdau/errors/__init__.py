@@ -1,0 +1,82 @@
+"""Every error that dpdau raises on purpose, in one tree.
+
+Each class carries what went wrong as attributes, an HTTP status, a process exit code and a
+message that says what happened, with which value, and what to do. No message ever holds a user
+id, a true count or anything else that depends on the activity data.
+"""
+
+from dpdau.errors.access import (
+    ForbiddenError,
+    OverloadedError,
+    RateLimitedError,
+    ServerUnreachableError,
+    UnauthorizedError,
+)
+from dpdau.errors.base import DpdauError
+from dpdau.errors.input import (
+    BatchTooLargeError,
+    EventsRefusedError,
+    FileUnreadableError,
+    IncompatibleSketchError,
+    InputError,
+    InvalidValueError,
+    MalformedBodyError,
+    RouteNotFoundError,
+    UnknownMetricError,
+    UnsupportedMediaTypeError,
+)
+from dpdau.errors.releases import (
+    BudgetExhaustedError,
+    CalibrationError,
+    DayOpenError,
+    DayOutOfRangeError,
+    ErasureNotFoundError,
+    InvalidPlanError,
+    LedgerDamagedError,
+    ReleaseNotFoundError,
+)
+from dpdau.errors.settings import SettingsError
+from dpdau.errors.store import (
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreVersionError,
+    WrongSecretError,
+)
+
+__all__ = [
+    "BatchTooLargeError",
+    "BudgetExhaustedError",
+    "CalibrationError",
+    "DayOpenError",
+    "DayOutOfRangeError",
+    "DpdauError",
+    "ErasureNotFoundError",
+    "EventsRefusedError",
+    "FileUnreadableError",
+    "ForbiddenError",
+    "IncompatibleSketchError",
+    "InputError",
+    "InvalidPlanError",
+    "InvalidValueError",
+    "LedgerDamagedError",
+    "MalformedBodyError",
+    "OverloadedError",
+    "RateLimitedError",
+    "ReleaseNotFoundError",
+    "RouteNotFoundError",
+    "ServerUnreachableError",
+    "SettingsError",
+    "StoreBusyError",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreFullError",
+    "StoreReadOnlyError",
+    "StoreVersionError",
+    "UnauthorizedError",
+    "UnknownMetricError",
+    "UnsupportedMediaTypeError",
+    "WrongSecretError",
+]

@@ -1,0 +1,128 @@
+"""What cannot be published, and records that are missing or do not hold."""
+
+from datetime import date
+
+from dpdau.errors.base import DpdauError
+from dpdau.errors.input import InputError
+
+__all__ = [
+    "BudgetExhaustedError",
+    "CalibrationError",
+    "DayOpenError",
+    "DayOutOfRangeError",
+    "ErasureNotFoundError",
+    "InvalidPlanError",
+    "LedgerDamagedError",
+    "ReleaseNotFoundError",
+]
+
+
+class DayOpenError(DpdauError):
+    """The day asked for has not closed yet, so it has no value."""
+
+    slug = "day-open"
+    title = "Day still open"
+    http_status = 409
+    exit_code = 7
+
+    def __init__(self, day: date, closes_at: str) -> None:
+        self.day = day
+        super().__init__(
+            f"{day} is still open: it closes at {closes_at}. Ask again after that.",
+            day=day.isoformat(),
+            closes_at=closes_at,
+        )
+
+
+class DayOutOfRangeError(DpdauError):
+    """The day asked for lies before what is retained, and was never released."""
+
+    slug = "day-out-of-range"
+    title = "Day out of range"
+    http_status = 404
+    exit_code = 7
+
+    def __init__(self, day: date, reason: str) -> None:
+        self.day = day
+        super().__init__(f"{day} cannot be released: {reason}.", day=day.isoformat())
+
+
+class BudgetExhaustedError(DpdauError):
+    """A release would cost more than what is left of the budget; nothing was spent."""
+
+    slug = "budget-exhausted"
+    title = "Privacy budget exhausted"
+    http_status = 429
+    exit_code = 8
+
+    def __init__(
+        self, metric: str, period: str, *, cap: float, spent: float, would_be: float
+    ) -> None:
+        self.metric = metric
+        self.period = period
+        super().__init__(
+            f"The {metric} budget of {period} is ε = {cap:g}; ε = {spent:.4g} is spent and this "
+            f"release would make it {would_be:.4g}. Nothing was spent. Ask for days already "
+            "released, wait for the next period, or let an administrator raise the cap.",
+            metric=metric,
+            period=period,
+            epsilon_cap=cap,
+            epsilon_spent=spent,
+            epsilon_needed=would_be,
+        )
+
+
+class ReleaseNotFoundError(DpdauError):
+    """No release has that id."""
+
+    slug = "release-not-found"
+    title = "Release not found"
+    http_status = 404
+    exit_code = 7
+
+    def __init__(self, release_id: str) -> None:
+        super().__init__(f"There is no release {release_id[:80]!r}.")
+
+
+class ErasureNotFoundError(DpdauError):
+    """No erasure has that id."""
+
+    slug = "erasure-not-found"
+    title = "Erasure not found"
+    http_status = 404
+    exit_code = 7
+
+    def __init__(self, erasure_id: str) -> None:
+        super().__init__(f"There is no erasure {erasure_id[:80]!r}.")
+
+
+class CalibrationError(InputError):
+    """No noise scale satisfies the privacy parameters asked for."""
+
+    slug = "calibration"
+    title = "No such noise scale"
+
+
+class InvalidPlanError(InputError):
+    """A plan's certificate does not hold."""
+
+    slug = "invalid-plan"
+    title = "Invalid plan"
+    exit_code = 9
+
+
+class LedgerDamagedError(DpdauError):
+    """The ledger's chain of hashes is broken; releases stop, ingestion goes on."""
+
+    slug = "ledger-damaged"
+    title = "Ledger damaged"
+    http_status = 503
+    exit_code = 9
+
+    def __init__(self, sequence: int, reason: str) -> None:
+        self.sequence = sequence
+        super().__init__(
+            f"The ledger is damaged at row {sequence}: {reason}. Nothing is released until it is "
+            "restored from a backup.",
+            sequence=sequence,
+        )

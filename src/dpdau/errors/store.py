@@ -1,0 +1,98 @@
+"""The store cannot do what was asked."""
+
+from pathlib import Path
+
+from dpdau.errors.base import DpdauError
+
+__all__ = [
+    "StoreBusyError",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreFullError",
+    "StoreReadOnlyError",
+    "StoreVersionError",
+    "WrongSecretError",
+]
+
+
+class StoreError(DpdauError):
+    """The store could not do what was asked; what was acknowledged before is safe."""
+
+    slug = "store-unavailable"
+    title = "Store unavailable"
+    http_status = 503
+    exit_code = 10
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the store's write lock for too long."""
+
+    slug = "store-busy"
+    title = "Store busy"
+    retry_after_seconds = 2
+
+    def __init__(self, waited_seconds: float) -> None:
+        super().__init__(
+            f"The store was locked by another process for {waited_seconds:g} s. "
+            "Nothing was changed; try again, or find the process that holds the lock."
+        )
+
+
+class StoreFullError(StoreError):
+    """The disk has no room."""
+
+    slug = "store-full"
+    title = "Disk full"
+    http_status = 507
+
+    def __init__(self) -> None:
+        super().__init__("The disk that holds DATA_DIR is full. Nothing was changed; free space.")
+
+
+class StoreReadOnlyError(StoreError):
+    """The store cannot be written."""
+
+    slug = "store-read-only"
+    title = "Store read-only"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} cannot be written. Nothing was changed; check the permissions of DATA_DIR."
+        )
+
+
+class StoreCorruptError(StoreError):
+    """The store's file is damaged, truncated, or no store at all."""
+
+    slug = "store-corrupt"
+    title = "Store corrupt"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is damaged or is not a dpdau store: {reason}. Restore a backup.")
+
+
+class StoreVersionError(StoreError):
+    """The store was written by a newer version."""
+
+    slug = "store-version"
+    title = "Store too new"
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has schema version {found}, this program knows up to {known}. "
+            "Start the newer version of dpdau that wrote it."
+        )
+
+
+class WrongSecretError(StoreError):
+    """The secret is not the one that the store was made with."""
+
+    slug = "wrong-secret"
+    title = "Wrong secret"
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "HASH_SALT_SECRET is not the secret that this store was made with. Counting with "
+            "another one would count every person twice: set the former secret again."
+        )
