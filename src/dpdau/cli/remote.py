@@ -160,7 +160,8 @@ class RemoteBackend:
         """The ledger as a file for auditors."""
         query = _given({"metric": metric, "period": period, "format": form})
         response = self._sent("GET", "/ledger", params=query)
-        if response.is_success and response.headers["Content-Type"].startswith(form.media_type):
+        media_type = response.headers.get("Content-Type", "")
+        if response.is_success and media_type.startswith(form.media_type):
             return response.content
         raise self._failure(response)
 

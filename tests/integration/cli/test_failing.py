@@ -69,7 +69,10 @@ def test_what_is_no_address_is_named(run: Run, address: str) -> None:
     ("status", "body"),
     [(200, b"<html>"), (200, b"[]"), (502, b"<html>"), (500, b"{}"), (302, b"")],
 )
-def test_an_answer_that_is_not_the_products_is_told(run: Run, status: int, body: bytes) -> None:
+@pytest.mark.parametrize("command", [["budget"], ["ledger", "--export", "-"]])
+def test_an_answer_that_is_not_the_products_is_told(
+    run: Run, status: int, body: bytes, command: list[str]
+) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
@@ -82,7 +85,7 @@ def test_an_answer_that_is_not_the_products_is_told(run: Run, status: int, body:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.handle_request)
         thread.start()
-        result = run("budget", "--url", f"http://127.0.0.1:{server.server_port}")
+        result = run(*command, "--url", f"http://127.0.0.1:{server.server_port}")
         thread.join()
 
     assert result.code == 6
@@ -98,6 +101,7 @@ def test_a_server_with_keys_needs_one_with_the_scope(
 
     assert run("ledger", "--url", url).code == 0
     assert run("ledger", "--url", url, "--key", KEY[::-1]).code == 4
+    assert run("ledger", "--export", "-", "--url", url, "--key", KEY[::-1]).code == 4
     monkeypatch.delenv("SERVICE_API_KEY")
     missing = run("ledger", "--url", url)
     assert missing.code == 4

@@ -51,7 +51,11 @@ class TestPublish:
         problem = assert_problem(
             service.client.post("/publish", json=body), 429, "budget-exhausted"
         )
-        assert problem["published"] == ["dau-1d-2025-11-18"]
+        assert problem["published"] == [
+            "dau-1d-2025-11-18",
+            "mau-30d-2025-11-18",
+            "mau-30d-2025-11-19",
+        ]
 
     @pytest.mark.parametrize(
         ("body", "status", "kind"),
@@ -126,6 +130,7 @@ class TestLedger:
         assert lines.headers["content-type"] == "application/x-ndjson"
         assert [json.loads(line) for line in lines.text.splitlines()] == rows
         table = service.client.get("/ledger?format=csv")
+        assert table.headers["content-type"].startswith("text/csv")
         read = list(csv.DictReader(io.StringIO(table.text)))
         assert [json.loads(row["body"]) for row in read] == [row["body"] for row in rows]
         assert [row["hash"] for row in read] == [row["hash"] for row in rows]
