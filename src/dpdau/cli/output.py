@@ -25,6 +25,7 @@ __all__ = [
     "release",
     "sentence",
     "series",
+    "titled_table",
 ]
 
 _METHODS = {
@@ -102,7 +103,7 @@ def budgets(answer: Answer) -> RenderableType:
     """What everything has cost: per period and metric, and together."""
     if not answer["periods"]:
         return Text("Nothing has been published, so nothing has been spent.")
-    table = _table("Privacy budgets: ε per person")
+    table = titled_table("Privacy budgets: ε per person")
     for name in ("period", "metric"):
         table.add_column(name, no_wrap=True)
     for name in ("spent", "left", "cap", "values"):
@@ -207,7 +208,7 @@ def ledger(answer: Answer) -> RenderableType:
     """The ledger, one line a row."""
     if not answer["rows"]:
         return Text("The ledger is empty: nothing has been published.")
-    table = _table("Ledger")
+    table = titled_table("Ledger")
     table.add_column("#", justify="right")
     for name in ("recorded", "what"):
         table.add_column(name, overflow="fold")
@@ -224,7 +225,8 @@ def ledger(answer: Answer) -> RenderableType:
     return table
 
 
-def _table(title: str) -> Table:
+def titled_table(title: str) -> Table:
+    """An empty table."""
     return Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -240,7 +242,7 @@ class _SeriesTable:
         values = self.answer["releases"]
         has_room = options.max_width >= _WIDTH_OF_ALL_COLUMNS
         has_band = has_room and any(value["band_lower_95"] is not None for value in values)
-        table = _table(_title(self.answer["metric"], self.answer["window_days"]))
+        table = titled_table(_title(self.answer["metric"], self.answer["window_days"]))
         table.add_column("day", no_wrap=True)
         table.add_column("estimate", justify="right")
         table.add_column("95 % interval", justify="right")

@@ -122,9 +122,10 @@ class Session:
             return LocalBackend.open(self.settings)
         from dpdau.cli.remote import RemoteBackend  # noqa: PLC0415
 
-        return RemoteBackend.open(self.url, self._server_key())
+        return RemoteBackend.open(self.url, self.server_key())
 
-    def _server_key(self) -> str | None:
+    def server_key(self) -> str | None:
+        """The key to send: the option's, else the configured one."""
         if self.key is not None:
             return self.key
         configured = self.settings.service_api_key

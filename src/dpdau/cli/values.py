@@ -1,4 +1,4 @@
-"""Questions about days: `dau`, `mau`, `series`."""
+"""Questions about days and their values: `dau`, `mau`, `series`, `explain`."""
 
 import csv
 import sys
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dpdau.cli import output
+from dpdau.cli import output, prose
 from dpdau.cli.arguments import Day, MetricName, Window, metric_named
 from dpdau.cli.backend import Answer
 from dpdau.cli.session import Session, command
@@ -60,6 +60,20 @@ def series(
         _write_csv(answer)
     else:
         session.show(answer, output.series)
+
+
+@commands.command(rich_help_panel=_PANEL, epilog="Example: dpdau explain dau-1d-2026-11-19")
+@command()
+def explain(
+    session: Session,
+    release_id: Annotated[
+        str, typer.Argument(metavar="RELEASE_ID", help="A published value, as it names itself.")
+    ],
+) -> None:
+    """Say in words what a published number means, how sure it is, what it cost and whom it protects."""
+    with session.backend() as backend:
+        answer = backend.explain(release_id)
+    session.show(answer, prose.explanation)
 
 
 def _write_csv(answer: Answer) -> None:

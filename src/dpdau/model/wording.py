@@ -42,9 +42,10 @@ def odds(epsilon: float) -> str:
     factor = odds_factor(epsilon)
     if factor is None:
         return "an ε this large promises nothing"
+    shown = f"{factor:.3g}" if factor < 1000 else f"{factor:,.0f}"  # noqa: PLR2004 - no e+03
     return (
         "the odds of any conclusion about them change by at most a factor of "
-        f"{factor:.3g}, whether they are in the data or not"
+        f"{shown}, whether they are in the data or not"
     )
 
 

@@ -112,11 +112,12 @@ def _noise(record: ReleaseRecord) -> NoiseView:
 
 
 def _meaning(release: ReleaseView) -> str:
-    who = f"About {wording.count(release.estimate, 'distinct person', 'distinct people')}"
+    people = wording.count(release.estimate, "distinct person was", "distinct people were")
+    who = f"About {people} active"
     if release.metric is Metric.DAU:
-        return f"{who} were active on {release.day}."
+        return f"{who} on {release.day}."
     return (
-        f"{who} were active at least once in the {wording.count(release.window_days, 'day')} from "
+        f"{who} at least once in the {wording.count(release.window_days, 'day')} from "
         f"{_first_day(release)} to {release.day}, both included."
     )
 
@@ -166,10 +167,10 @@ def _mechanism(record: ReleaseRecord) -> str:
         return (
             f"Continual release: on every day a weighted sum of the counts of {release.period} up "
             f"to that day is measured with {noise.distribution} noise{scale}, and this value was "
-            "derived from the measurements up to its day. The weights and the noise were fixed "
-            "before the period began."
+            "derived from the measurements up to its day. Weights and scale were fixed before the "
+            "period's first value."
         )
-    return f"{noise.distribution.capitalize()} noise{scale} was added to the count, once."
+    return f"{_capitalised(noise.distribution)} noise{scale} was added to the count, once."
 
 
 def _revised(release: ReleaseView) -> str | None:
@@ -207,6 +208,14 @@ def _limits(release: ReleaseView, runs: int | None) -> Iterator[str]:
         "values published after an erasure exclude them."
     )
     yield "It counts user ids: someone with two of them counts twice."
+    yield (
+        f"The promise is for {release.metric.upper()} and {release.guarantee.period}: what other "
+        "metrics and periods cost comes on top, and the budget's totals state the sum."
+    )
+
+
+def _capitalised(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _moment(time: datetime) -> str:

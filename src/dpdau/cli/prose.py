@@ -1,0 +1,81 @@
+"""Plans and explanations: tables beside sentences that the product wrote."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from dpdau.cli.backend import Answer
+from dpdau.cli.output import facts, titled_table
+from dpdau.model import wording
+
+__all__ = ["explanation", "forecast"]
+
+
+def forecast(answer: Answer) -> RenderableType:
+    """What each mechanism would give, and which to take."""
+    target = answer["target_error"]
+    table = titled_table(_plan_title(answer))
+    table.add_column("mechanism", no_wrap=True)
+    columns = ["std. error", "relative", "95 % ±", "ε each"]
+    columns += [] if target is None else [f"ε for {_target(answer)}"]
+    columns += [f"days at ε = {wording.rounded(answer['release_epsilon'])}"]
+    for name in columns:
+        table.add_column(name, justify="right", overflow="fold")
+    for each in answer["mechanisms"]:
+        table.add_row(*_cells(each, has_target=target is not None))
+    parts: list[RenderableType] = [table, Text(answer["recommendation"], style="bold")]
+    parts += [Text(f"- {remark}", style="dim") for remark in answer["remarks"]]
+    return Group(*parts)
+
+
+def explanation(answer: Answer) -> RenderableType:
+    """What a published number means."""
+    said = answer["sentences"]
+    rows = [
+        ("meaning", said["meaning"]),
+        ("certainty", said["certainty"]),
+        ("cost", said["cost"]),
+        ("protection", said["protection"]),
+        ("mechanism", said["mechanism"]),
+    ]
+    rows += [] if said["revision"] is None else [("revision", said["revision"])]
+    names = ["not said", *[""] * (len(said["limits"]) - 1)]
+    rows += list(zip(names, said["limits"], strict=True))
+    release = answer["release"]
+    return facts(f"{release['release_id']}: {release['estimate']:,}", rows)
+
+
+def _plan_title(answer: Answer) -> str:
+    window = "" if answer["metric"] == "dau" else f" over {answer['window_days']} days"
+    length = wording.count(answer["days"], "day")
+    period = length if answer["period"] is None else f"{answer['period']} ({length})"
+    budget = wording.pair(answer["epsilon"], answer["delta"])
+    return (
+        f"{answer['metric'].upper()}{window} of about {answer['users']:,} users, {period}, {budget}"
+    )
+
+
+def _target(answer: Answer) -> str:
+    text: str = answer["target_error"]
+    return text if text.endswith("%") else f"± {text}"
+
+
+def _cells(each: dict[str, Any], *, has_target: bool) -> list[str]:
+    cells = [
+        each["mechanism"],
+        _figure(each["std_error"]),
+        f"{100 * each['relative_error']:.2g} %",
+        _figure(each["half_width_95"]),
+        _epsilon(each["epsilon_per_release"], "one price"),
+    ]
+    cells += [_epsilon(each["epsilon_for_target"], "above 50")] if has_target else []
+    return [*cells, f"{each['publishable_days']:,}"]
+
+
+def _figure(users: float) -> str:
+    return f"{users:,.0f}" if users >= 100 else f"{users:.2g}"  # noqa: PLR2004 - few digits
+
+
+def _epsilon(value: float | None, otherwise: str) -> str:
+    return otherwise if value is None else wording.rounded(value)
