@@ -230,8 +230,6 @@ def _needed_epsilon(
     guess: float,
 ) -> float | None:
     """The ε of a period whose releases have this standard error."""
-    if guess > LARGEST_EPSILON:
-        return None
     release = _LEAST_RELEASE
     if calibrated(release).std_error > error:
         is_enough = lambda step: calibrated(_epsilon_of(step)).std_error <= error  # noqa: E731

@@ -17,6 +17,7 @@ LARGEST_EPSILON = 50.0
 """Of a period; far above everything that still promises something."""
 
 _MOST_USERS = 10**12
+_LEAST_ERROR = 1e-9
 _MOST_DAYS = 366
 _EXPECTED_TARGET = "a share of the users above 0 and up to 100 %, like 1%, or a number of users"
 
@@ -104,9 +105,10 @@ class Question:
         _require_whole("window", self.window_days, 1 if self.metric is Metric.DAU else _MOST_DAYS)
         require_number("epsilon", self.epsilon, SMALLEST_EPSILON, LARGEST_EPSILON)
         require_probability("delta", self.delta)
-        if self.target is not None and self.target.in_users(self.users) > self.users:
-            expected = f"at most the {self.users:,} users themselves"
-            raise InvalidValueError("target_error", self.target.text, expected)
+        target = self.target
+        if target is not None and not _LEAST_ERROR <= target.in_users(self.users) <= self.users:
+            expected = f"at least {_LEAST_ERROR:g} users and at most all {self.users:,} of them"
+            raise InvalidValueError("target_error", target.text, expected)
 
 
 def _require_whole(name: str, value: Any, largest: int) -> None:

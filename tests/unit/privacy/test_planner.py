@@ -11,7 +11,8 @@ from dpdau.errors import InvalidValueError
 from dpdau.model.releases import Mechanism, Metric
 from dpdau.privacy.accountant import compose
 from dpdau.privacy.continual import standard_errors
-from dpdau.privacy.gaussian import GaussianMechanism, gaussian_epsilon
+from dpdau.privacy.gaussian import GaussianMechanism
+from dpdau.privacy.gaussian_curve import gaussian_epsilon
 from dpdau.privacy.laplace import LaplaceMechanism
 from dpdau.privacy.planner import Forecast, MechanismForecast, forecast
 from dpdau.privacy.questions import LARGEST_EPSILON, SMALLEST_EPSILON, Question, TargetError
@@ -171,11 +172,11 @@ class TestBudgetsOfAnError:
         found = answered(target=users(0.8))
         assert found[Mechanism.CONTINUAL].epsilon_for_target is not None
         assert found[Mechanism.GAUSSIAN].epsilon_for_target is None
-        assert answered(days=1, target=users(1e-6))[Mechanism.GAUSSIAN].epsilon_for_target is None
 
-    def test_what_no_mechanism_reaches_is_refused(self) -> None:
+    @pytest.mark.parametrize("error", [0.05, 1e-6, 1e-9])
+    def test_what_no_mechanism_reaches_is_refused(self, error: float) -> None:
         with pytest.raises(InvalidValueError, match=r"no mechanism reaches below ε = 50"):
-            forecast(question(target=users(1e-6)))
+            forecast(question(target=users(error)))
 
 
 class TestQuestions:
@@ -217,9 +218,10 @@ class TestQuestions:
         with pytest.raises(InvalidValueError, match=r"^target_error is"):
             TargetError.parse(text)
 
-    def test_a_target_beyond_the_users_themselves_is_refused(self) -> None:
-        with pytest.raises(InvalidValueError, match="at most the 10 users"):
-            question(users=10, target=users(11))
+    @pytest.mark.parametrize("error", [11, 1e-10, 5e-324])
+    def test_a_target_beyond_the_users_or_next_to_nothing_is_refused(self, error: float) -> None:
+        with pytest.raises(InvalidValueError, match="users and at most all 10 of them"):
+            question(users=10, target=users(error))
 
     @pytest.mark.parametrize("text", ["1%", "0.25%", "250", "0.5"])
     def test_a_target_is_written_as_it_was_read(self, text: str) -> None:
