@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dpdau.privacy.continual import standard_errors
-from dpdau.privacy.gaussian import gaussian_mu
+from dpdau.privacy.gaussian_curve import gaussian_mu
 from dpdau.privacy.strategy import Presence, make_plan
 from dpdau.privacy.strategy.patterns import blocks
 

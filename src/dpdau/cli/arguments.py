@@ -1,13 +1,11 @@
-"""Arguments that several commands take, and how their texts become values."""
+"""Arguments that several commands take, and what turns their texts into values."""
 
-from datetime import date
 from typing import Annotated, TypeAlias
 
 import typer
 
-from dpdau.errors import UnknownMetricError
-from dpdau.model.calendar import parse_day
-from dpdau.model.releases import Metric
+from dpdau.model.calendar import optional_day
+from dpdau.model.releases import metric_named
 
 __all__ = ["Day", "MetricName", "Window", "metric_named", "optional_day"]
 
@@ -21,24 +19,3 @@ Window: TypeAlias = Annotated[
         "that is released by itself, at its own cost.",
     ),
 ]
-
-
-def metric_named(name: str) -> Metric:
-    """The metric with that name.
-
-    Raises:
-        UnknownMetricError: if there is none.
-    """
-    try:
-        return Metric(name)
-    except ValueError:
-        raise UnknownMetricError(name) from None
-
-
-def optional_day(text: str | None, option: str) -> date | None:
-    """The day written in an option, or None if it was not given.
-
-    Raises:
-        InvalidValueError: if the text is no day.
-    """
-    return None if text is None else parse_day(text, option)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from dpdau.errors import DayOpenError, InvalidValueError
 
-__all__ = ["Calendar", "Period", "PeriodKind", "parse_day", "utc_now"]
+__all__ = ["Calendar", "Period", "PeriodKind", "optional_day", "parse_day", "utc_now"]
 
 _DECEMBER = 12
 _MONTHS_IN_QUARTER = 3
@@ -167,6 +167,15 @@ def parse_day(text: str, parameter: str = "day") -> date:
         expected = f"a calendar day written as YYYY-MM-DD, up to the year {_LAST_YEAR}"
         raise InvalidValueError(parameter, text, expected)
     return day
+
+
+def optional_day(text: str | None, parameter: str) -> date | None:
+    """Read a day that may be left out.
+
+    Raises:
+        InvalidValueError: if the text is no day.
+    """
+    return None if text is None else parse_day(text, parameter)
 
 
 def utc_now() -> datetime:

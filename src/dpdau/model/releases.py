@@ -7,7 +7,17 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Mechanism", "Metric", "Release", "ReleaseKey", "SeriesKey", "SketchKind"]
+from dpdau.errors import UnknownMetricError
+
+__all__ = [
+    "Mechanism",
+    "Metric",
+    "Release",
+    "ReleaseKey",
+    "SeriesKey",
+    "SketchKind",
+    "metric_named",
+]
 
 
 class Metric(StrEnum):
@@ -15,6 +25,18 @@ class Metric(StrEnum):
 
     DAU = "dau"
     MAU = "mau"
+
+
+def metric_named(name: str) -> Metric:
+    """The metric with that name.
+
+    Raises:
+        UnknownMetricError: if there is none.
+    """
+    try:
+        return Metric(name)
+    except ValueError:
+        raise UnknownMetricError(name) from None
 
 
 class Mechanism(StrEnum):

@@ -14,17 +14,9 @@ from dpdau.errors import CalibrationError
 from dpdau.privacy import discrete_gaussian
 from dpdau.privacy.charges import GaussianCharge
 from dpdau.privacy.checks import SENSITIVITY_BITS, require_count
-from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon, discrete_gaussian_sigma
-from dpdau.privacy.gaussian_curve import gaussian_delta, gaussian_epsilon, gaussian_mu
+from dpdau.privacy.discrete_gaussian import discrete_gaussian_sigma
 
-__all__ = [
-    "GaussianMechanism",
-    "discrete_gaussian_epsilon",
-    "discrete_gaussian_sigma",
-    "gaussian_delta",
-    "gaussian_epsilon",
-    "gaussian_mu",
-]
+__all__ = ["GaussianMechanism"]
 
 dp.enable_features("contrib")
 

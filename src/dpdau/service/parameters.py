@@ -5,34 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 
-from dpdau.errors import UnknownMetricError
 from dpdau.model.calendar import parse_day
-from dpdau.model.releases import Metric
+from dpdau.model.releases import Metric, metric_named
 
-__all__ = ["DAY_SCHEMA", "Day", "MetricInPath", "WindowDays", "optional_day", "parse_metric"]
+__all__ = ["DAY_SCHEMA", "Day", "MetricInPath", "WindowDays"]
 
 DAY_SCHEMA: dict[str, Any] = {"format": "date"}
-
-
-def parse_metric(text: str) -> Metric:
-    """Read a metric's name.
-
-    Raises:
-        UnknownMetricError: if it is none.
-    """
-    try:
-        return Metric(text)
-    except ValueError:
-        raise UnknownMetricError(text) from None
-
-
-def optional_day(text: str | None, parameter: str) -> date | None:
-    """Read a day that may be left out.
-
-    Raises:
-        InvalidValueError: if it is no day.
-    """
-    return None if text is None else parse_day(text, parameter)
 
 
 async def _metric(
@@ -40,7 +18,7 @@ async def _metric(
         str, Path(description="What is counted.", json_schema_extra={"enum": list(Metric)})
     ],
 ) -> Metric:
-    return parse_metric(metric)
+    return metric_named(metric)
 
 
 async def _day(

@@ -14,11 +14,8 @@ import exact_privacy as exact
 from dpdau.errors import InvalidValueError
 from dpdau.privacy.accountant import Composition, CompositionMethod, compose
 from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge, PureCharge
-from dpdau.privacy.gaussian import (
-    discrete_gaussian_epsilon,
-    discrete_gaussian_sigma,
-    gaussian_epsilon,
-)
+from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon, discrete_gaussian_sigma
+from dpdau.privacy.gaussian_curve import gaussian_epsilon
 from support.dp_events import event_of
 
 DELTA = 1e-6

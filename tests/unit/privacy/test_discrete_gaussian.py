@@ -18,7 +18,7 @@ from dpdau.privacy.discrete_gaussian import (
     shift_delta,
     standard_deviation,
 )
-from dpdau.privacy.gaussian import gaussian_epsilon, gaussian_mu
+from dpdau.privacy.gaussian_curve import gaussian_epsilon, gaussian_mu
 
 VECTORS = [(1,), (3,), (1, 1), (2, 1), (3, 4), (5, 1, 2), (1,) * 6, (9, 2, 2, 1)]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import exact_privacy as exact
 from dpdau.errors import InvalidValueError
-from dpdau.privacy.gaussian import gaussian_delta, gaussian_epsilon, gaussian_mu
+from dpdau.privacy.gaussian_curve import gaussian_delta, gaussian_epsilon, gaussian_mu
 
 exponents = st.floats(-6, 7)
 log_deltas = st.floats(-300, -0.01) | st.floats(-20, -0.01)

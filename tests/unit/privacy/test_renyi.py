@@ -6,7 +6,7 @@ from dp_accounting import rdp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpdau.privacy.gaussian import gaussian_epsilon
+from dpdau.privacy.gaussian_curve import gaussian_epsilon
 from dpdau.privacy.renyi import DENSE_ORDERS, renyi_epsilon
 
 

@@ -3,7 +3,7 @@
 import math
 
 from dpdau.errors import DpdauError, InvalidPlanError
-from dpdau.privacy.gaussian import discrete_gaussian_epsilon
+from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon
 from dpdau.privacy.strategy.factor import error_per_sensitivity
 from dpdau.privacy.strategy.plan import Plan
 from dpdau.privacy.strategy.sensitivity import certified_sensitivity

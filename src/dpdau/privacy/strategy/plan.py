@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from dpdau.errors import InvalidPlanError, InvalidValueError
-from dpdau.privacy.gaussian import discrete_gaussian_sigma
+from dpdau.privacy.discrete_gaussian import discrete_gaussian_sigma
 from dpdau.privacy.strategy.design import MOST_DAYS, design
 from dpdau.privacy.strategy.presence import Presence
 from dpdau.privacy.strategy.sensitivity import Rows

@@ -10,15 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dpdau.application import Application
 from dpdau.errors import DpdauError
-from dpdau.model.calendar import Period, parse_day
+from dpdau.model.calendar import Period, optional_day, parse_day
 from dpdau.model.ledger import LedgerRow
 from dpdau.model.ledger_files import LedgerFormat, ledger_file
+from dpdau.model.releases import metric_named
 from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import documented_body, json_body
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
-from dpdau.service.parameters import DAY_SCHEMA, optional_day, parse_metric
+from dpdau.service.parameters import DAY_SCHEMA
 from dpdau.views import ReleaseView, VerificationView
 
 __all__ = ["router"]
@@ -113,7 +114,7 @@ async def publish(request: Request, context: Context) -> Response:
 async def revise(request: Request, context: Context) -> Response:
     """Measure a released day again on what is known now, at the price of one release."""
     body = await json_body(request, context, ReviseRequest)
-    metric = parse_metric(body.metric)
+    metric = metric_named(body.metric)
     day = parse_day(body.day)
     view = await run_in_threadpool(context.application.revise, metric, day, body.window)
     return json_answer(view)
@@ -177,6 +178,6 @@ def metrics(context: Context) -> Response:
 
 def _rows(application: Application, metric: str | None, period: str | None) -> list[LedgerRow]:
     return application.ledger(
-        None if metric is None else parse_metric(metric),
+        None if metric is None else metric_named(metric),
         None if period is None else Period.named(period).name,
     )

@@ -7,12 +7,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from dpdau.model.calendar import optional_day
 from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import documented_body, json_body
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
-from dpdau.service.parameters import DAY_SCHEMA, MetricInPath, optional_day
+from dpdau.service.parameters import DAY_SCHEMA, MetricInPath
 from dpdau.views import BudgetTotalsView, BudgetView
 
 __all__ = ["router"]

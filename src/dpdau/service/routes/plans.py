@@ -5,13 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from dpdau.model.releases import Metric
+from dpdau.model.releases import Metric, metric_named
 from dpdau.pipeline.planning import PlanRequest
 from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
-from dpdau.service.parameters import MetricInPath, WindowDays, parse_metric
+from dpdau.service.parameters import MetricInPath, WindowDays
 from dpdau.views import ForecastView
 
 __all__ = ["router"]
@@ -53,7 +53,7 @@ def forecast(
     """
     request = PlanRequest(
         users=users,
-        metric=parse_metric(metric),
+        metric=metric_named(metric),
         target_error=target_error,
         epsilon=epsilon,
         period=period,

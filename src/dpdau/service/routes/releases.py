@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import Response
 
+from dpdau.model.calendar import optional_day
 from dpdau.model.releases import Metric
 from dpdau.service.answers import csv_answer, json_answer, prefers_csv
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
-from dpdau.service.parameters import DAY_SCHEMA, Day, MetricInPath, WindowDays, optional_day
+from dpdau.service.parameters import DAY_SCHEMA, Day, MetricInPath, WindowDays
 from dpdau.views import ExplanationView, ReleaseView, SeriesView, ValueView
 
 __all__ = ["router"]

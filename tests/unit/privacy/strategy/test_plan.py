@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpdau.errors import InvalidPlanError, InvalidValueError
-from dpdau.privacy.gaussian import discrete_gaussian_epsilon
+from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon
 from dpdau.privacy.strategy import Plan, Presence, check_plan, make_plan
 from dpdau.privacy.strategy.witness import Witness
 
