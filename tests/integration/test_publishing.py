@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -57,6 +58,18 @@ def open_app(tmp_path: Path, clock: FakeClock, store: MemoryStore) -> Iterator[A
 
 def send(app: Application, *events: Event) -> None:
     app.ingestor.apply(app.ingestor.pseudonymize(columns(events)))
+
+
+def release_and_fail_to_record(
+    app: Application, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "append_release", fail)
+        with pytest.raises(StoreError):
+            app.release(Metric.DAU, YESTERDAY)
 
 
 class TestSingleReleases:
@@ -130,14 +143,7 @@ class TestSingleReleases:
         self, open_app: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         app = open_app(**PER_RELEASE)
-
-        def fail(*_: object) -> None:
-            raise StoreError("the disk is gone")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(ondemand, "append_release", fail)
-            with pytest.raises(StoreError):
-                app.release(Metric.DAU, YESTERDAY)
+        release_and_fail_to_record(app, ondemand, monkeypatch)
         assert app.ledger() == []
         assert app.release(Metric.DAU, YESTERDAY).budget.epsilon_spent == pytest.approx(
             0.3, abs=1e-5
@@ -233,14 +239,7 @@ class TestSeries:
         self, open_app: Any, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         app = open_app()
-
-        def fail(*_: object) -> None:
-            raise StoreError("the disk is gone")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(series, "append_release", fail)
-            with pytest.raises(StoreError):
-                app.release(Metric.DAU, YESTERDAY)
+        release_and_fail_to_record(app, series, monkeypatch)
         assert app.ledger() == []
         with store.read() as reader:
             assert reader.series_keys() == []

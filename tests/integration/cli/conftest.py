@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +62,19 @@ def url() -> Iterator[str]:
     """The address of a server on the store."""
     with capture_logs(), serving(load_settings()) as address:
         yield address
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Start a server with settings of its own; gives its address."""
+
+    def serve(**settings: str) -> str:
+        with monkeypatch.context() as environment:
+            for name, value in settings.items():
+                environment.setenv(name, value)
+            return str(request.getfixturevalue("url"))
+
+    return serve
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import gzip
 import json
 import stat
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -107,15 +108,9 @@ def test_an_earlier_file_of_rejected_lines_is_replaced(ask: Run, tmp_path: Path,
 
 
 def test_the_server_decides_what_a_minus_without_scope_means(
-    run: Run,
-    tmp_path: Path,
-    day: date,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    run: Run, tmp_path: Path, day: date, serve: Callable[..., str]
 ) -> None:
-    monkeypatch.setenv("DELETE_SCOPE", "user")
-    url = request.getfixturevalue("url")
-    monkeypatch.setenv("DELETE_SCOPE", "day")
+    url = serve(DELETE_SCOPE="user")
     before = day - timedelta(days=1)
     write(tmp_path / "e.jsonl", [{"user_id": "bob", "op": "+", "day": str(before)}])
     write(tmp_path / "f.csv", [{"user_id": "bob", "op": "-", "day": str(day)}])
@@ -125,14 +120,9 @@ def test_the_server_decides_what_a_minus_without_scope_means(
 
 
 def test_a_batch_that_is_too_large_for_the_server_is_sent_in_parts(
-    run: Run,
-    tmp_path: Path,
-    day: date,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    run: Run, tmp_path: Path, day: date, serve: Callable[..., str]
 ) -> None:
-    monkeypatch.setenv("MAX_BATCH_EVENTS", "3")
-    url = request.getfixturevalue("url")
+    url = serve(MAX_BATCH_EVENTS="3")
     bad = {"user_id": "joe", "op": "+", "day": "1999-01-01"}
     write(tmp_path / "e.jsonl", [*rows(day), bad, *rows(day), bad])
     summary = run("ingest", "--from", "e.jsonl", "--url", url, "--json").answer
@@ -143,10 +133,9 @@ def test_a_batch_that_is_too_large_for_the_server_is_sent_in_parts(
 
 
 def test_an_event_that_alone_is_too_large_for_the_server_is_an_error(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    run: Run, tmp_path: Path, serve: Callable[..., str]
 ) -> None:
-    monkeypatch.setenv("MAX_BODY_BYTES", "1024")
-    url = request.getfixturevalue("url")
+    url = serve(MAX_BODY_BYTES="1024")
     time = f"2025-01-01T00:00:00.{'0' * 2000}Z"
     (tmp_path / "e.jsonl").write_text(json.dumps({"user_id": "ada", "op": "+", "ts": time}))
     result = run("ingest", "--from", "e.jsonl", "--url", url)

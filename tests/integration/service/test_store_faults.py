@@ -1,11 +1,13 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import Response
 
 from dpdau.errors import (
     StoreBusyError,
@@ -20,12 +22,28 @@ from support.service import Service, assert_problem, event
 YESTERDAY = date(2025, 11, 19)
 SECRET_PATH = Path("/srv/secret-place/dpdau.sqlite3")
 
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of the store, and how the service tells it."""
+
+    error: StoreError
+    status: int
+    kind: str
+    retry_after: str | None
+
+    def check(self, answer: Response) -> None:
+        assert_problem(answer, self.status, self.kind)
+        assert answer.headers.get("retry-after") == self.retry_after
+        assert "secret" not in answer.text
+
+
 FAULTS = [
-    (StoreReadOnlyError(SECRET_PATH), 503, "store-read-only", "30"),
-    (StoreFullError(), 507, "store-full", None),
-    (StoreBusyError(1), 503, "store-busy", "2"),
-    (StoreCorruptError(SECRET_PATH, "secret"), 503, "store-corrupt", "30"),
-    (StoreError(f"{SECRET_PATH} could not be used."), 503, "store-unavailable", "30"),
+    Fault(StoreReadOnlyError(SECRET_PATH), 503, "store-read-only", "30"),
+    Fault(StoreFullError(), 507, "store-full", None),
+    Fault(StoreBusyError(1), 503, "store-busy", "2"),
+    Fault(StoreCorruptError(SECRET_PATH, "secret"), 503, "store-corrupt", "30"),
+    Fault(StoreError(f"{SECRET_PATH} could not be used."), 503, "store-unavailable", "30"),
 ]
 
 
@@ -48,46 +66,34 @@ class FailingStore(MemoryStore):
         return super().write()
 
 
-@pytest.mark.parametrize(("fault", "status", "kind", "retry_after"), FAULTS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)
 def test_a_fault_while_writing_is_a_problem_and_the_batch_can_be_sent_again(
-    open_service: Callable[..., Service],
-    fault: StoreError,
-    status: int,
-    kind: str,
-    retry_after: str | None,
+    open_service: Callable[..., Service], fault: Fault
 ) -> None:
     store = FailingStore()
     service = open_service(store)
     service.client.get("/readyz")
-    store.fault = fault
+    store.fault = fault.error
     for answer in (
         service.send(event("ada", YESTERDAY)),
         service.client.post("/erasure", json={"user_id": "ada"}),
         service.client.get(f"/dau/{YESTERDAY}"),
     ):
-        assert_problem(answer, status, kind)
-        assert answer.headers.get("retry-after") == retry_after
-        assert "secret" not in answer.text
+        fault.check(answer)
     store.fault = None
     assert service.send(event("ada", YESTERDAY)).json()["accepted"] == 1
     assert service.dau(YESTERDAY) == 1
 
 
-@pytest.mark.parametrize(("fault", "status", "kind", "retry_after"), FAULTS)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)
 def test_a_fault_while_reading_makes_the_service_unready_and_not_dead(
-    open_service: Callable[..., Service],
-    fault: StoreError,
-    status: int,
-    kind: str,
-    retry_after: str | None,
+    open_service: Callable[..., Service], fault: Fault
 ) -> None:
     store = FailingStore()
     service = open_service(store)
     assert service.client.get("/readyz").json() == {"status": "ready"}
-    store.fault, store.reads = fault, False
-    answer = service.client.get("/readyz")
-    assert_problem(answer, status, kind)
-    assert answer.headers.get("retry-after") == retry_after
+    store.fault, store.reads = fault.error, False
+    fault.check(service.client.get("/readyz"))
     assert service.client.get("/healthz").json() == {"status": "ok"}
 
 

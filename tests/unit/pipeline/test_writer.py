@@ -63,26 +63,24 @@ def test_a_batch_is_acknowledged_only_after_its_commit(ingestor: FakeIngestor) -
         assert writer.waiting_events == 0
 
 
-def test_what_arrives_during_a_commit_shares_the_next_one(ingestor: FakeIngestor) -> None:
-    with committer(ingestor) as writer:
+def commit_behind_one(ingestor: FakeIngestor, sizes: list[int], **options: int) -> list[int]:
+    """The groups in which batches are committed that arrive during the commit of one event."""
+    with committer(ingestor, **options) as writer:
         first = writer.submit(batch(1))
         assert ingestor.started.wait(10)
-        rest = [writer.submit(batch(2)) for _ in range(4)]
+        rest = [writer.submit(batch(size)) for size in sizes]
         ingestor.proceed.set()
         for future in [first, *rest]:
             future.result(10)
-    assert ingestor.groups == [1, 8]
+    return ingestor.groups[1:]
+
+
+def test_what_arrives_during_a_commit_shares_the_next_one(ingestor: FakeIngestor) -> None:
+    assert commit_behind_one(ingestor, [2, 2, 2, 2]) == [8]
 
 
 def test_a_group_stops_growing_at_its_size(ingestor: FakeIngestor) -> None:
-    with committer(ingestor, max_group_events=4) as writer:
-        first = writer.submit(batch(1))
-        assert ingestor.started.wait(10)
-        rest = [writer.submit(batch(3)) for _ in range(3)]
-        ingestor.proceed.set()
-        for future in [first, *rest]:
-            future.result(10)
-    assert ingestor.groups == [1, 6, 3]
+    assert commit_behind_one(ingestor, [3, 3, 3], max_group_events=4) == [6, 3]
 
 
 def test_a_failed_commit_fails_everyone_in_it_and_the_next_goes_on(
