@@ -104,7 +104,7 @@ def _require_one_form(form: str, options: Mapping[str, Any]) -> None:
     own = {"--users": _FORECAST, "--show": _SHOWN, "--check": set[str]()}[form]
     for option, value in options.items():
         if value is not None and option not in own:
-            shown = None if value is True else str(value)
+            shown = "given" if value is True else str(value)
             raise InvalidValueError(option, shown, f"nothing, since it does not go with {form}")
 
 

@@ -1,6 +1,7 @@
 """Planning: what would be published, how precisely and for how much.
 
-Reads the configuration and the calendar only: no store is opened and nothing is spent.
+Reads the configuration and the calendar only: no store is opened and nothing is spent. Budgets are
+those of the configuration; a cap that was raised for one period is given as ε.
 """
 
 from collections.abc import Mapping

@@ -190,7 +190,8 @@ def _wanted(target: TargetError, users: int) -> str:
 
 
 def _users(number: float) -> str:
-    return f"{number:,.0f} users" if number >= 100 else f"{number:.2g} users"  # noqa: PLR2004
+    shown = f"{number:,.0f}" if number >= 100 else f"{number:.2g}"  # noqa: PLR2004 - few digits
+    return f"{shown} {'user' if shown == '1' else 'users'}"
 
 
 def _share(relative: float) -> str:
