@@ -15,7 +15,7 @@ __all__ = ["explanation", "forecast"]
 def forecast(answer: Answer) -> RenderableType:
     """What each mechanism would give, and which to take."""
     target = answer["target_error"]
-    table = titled_table(_plan_title(answer))
+    table = titled_table("")
     table.add_column("mechanism", no_wrap=True)
     columns = ["std. error", "relative", "95 % ±", "ε each"]
     columns += [] if target is None else [f"ε for {_target(answer)}"]
@@ -24,7 +24,11 @@ def forecast(answer: Answer) -> RenderableType:
         table.add_column(name, justify="right", overflow="fold")
     for each in answer["mechanisms"]:
         table.add_row(*_cells(each, has_target=target is not None))
-    parts: list[RenderableType] = [table, Text(answer["recommendation"], style="bold")]
+    parts: list[RenderableType] = [
+        Text(_plan_title(answer), style="bold"),
+        table,
+        Text(answer["recommendation"]),
+    ]
     parts += [Text(f"- {remark}", style="dim") for remark in answer["remarks"]]
     return Group(*parts)
 
