@@ -31,6 +31,9 @@ OPERATIONS = [
     "GET /dau/{day}",
     "GET /mau",
     "GET /series/{metric}",
+    "GET /releases/{release_id}",
+    "GET /releases/{release_id}/explain",
+    "GET /plan",
     "GET /plan/{metric}/{period}",
     "GET /budget",
     "GET /budget/{metric}",
@@ -40,12 +43,13 @@ OPERATIONS = [
     "POST /publish",
     "POST /revise",
     "GET /ledger",
+    "GET /ledger/verify",
     "GET /metrics",
     "GET /",
     "GET /healthz",
     "GET /readyz",
 ]
-WITHOUT_INPUT = {"GET /", "GET /healthz", "GET /readyz"}
+WITHOUT_INPUT = {"GET /", "GET /ledger/verify", "GET /healthz", "GET /readyz"}
 SETTINGS = {"retention_days": 61, "rate_limit_per_minute": 0}
 BASE_URL = "http://dpdau.test"
 

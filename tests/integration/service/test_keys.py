@@ -20,6 +20,9 @@ SCOPES = {
     ("GET", "/dau/{day}"): "read",
     ("GET", "/mau"): "read",
     ("GET", "/series/{metric}"): "read",
+    ("GET", "/releases/{release_id}"): "read",
+    ("GET", "/releases/{release_id}/explain"): "read",
+    ("GET", "/plan"): "read",
     ("GET", "/plan/{metric}/{period}"): "read",
     ("GET", "/budget"): "read",
     ("GET", "/budget/{metric}"): "read",
@@ -27,6 +30,7 @@ SCOPES = {
     ("POST", "/publish"): "admin",
     ("POST", "/revise"): "admin",
     ("GET", "/ledger"): "admin",
+    ("GET", "/ledger/verify"): "admin",
     ("GET", "/metrics"): "admin",
     ("GET", "/"): None,
     ("GET", "/healthz"): None,
@@ -41,7 +45,8 @@ def operations(service: Service) -> list[tuple[str, str]]:
 
 def status(service: Service, operation: tuple[str, str], headers: Any) -> int:
     method, template = operation
-    path = template.format(erasure_id="none", day="soon", metric="wau", period="soon")
+    unknown = {"erasure_id": "none", "release_id": "none", "metric": "wau"}
+    path = template.format(**unknown, day="soon", period="soon")
     return service.client.request(method, path, headers=headers).status_code
 
 
