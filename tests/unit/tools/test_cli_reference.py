@@ -11,7 +11,8 @@ def test_every_command_has_its_section_and_an_example() -> None:
         f"dpdau {name}"
         for name in (
             *("serve", "version", "ingest", "generate-synthetic", "dau", "mau", "series"),
-            *("publish", "revise", "erase", "erasure", "budget", "ledger", "verify", "plan"),
+            *("publish", "revise", "erase", "erasure", "budget", "raise-cap", "ledger", "verify"),
+            *("plan", "explain"),
         )
     }
     for section in sections:
