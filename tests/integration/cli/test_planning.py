@@ -104,7 +104,7 @@ class TestExplanations:
         text = shown(ask("explain", release_id))
 
         assert text.startswith(f"{release_id}: ")
-        assert f"were active on {day}." in text
+        assert f"active on {day}." in text
         assert "one price, ε = 2.4" in text
         assert "revision" not in text
         assert "It counts user ids" in text
