@@ -16,12 +16,14 @@ from dpdau.model.releases import Metric, Release
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
+from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ingest import Ingestor
 from dpdau.pipeline.integrity import verify
 from dpdau.pipeline.planning import Planner, PlanRequest
 from dpdau.pipeline.ports import Store
 from dpdau.pipeline.publish import Publisher
 from dpdau.pipeline.records import find_release, record_of
+from dpdau.pipeline.recovery import Recovery
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.privacy.strategy import Plan
 from dpdau.views import (
@@ -53,6 +55,8 @@ class Application:
         budget: accounts for them.
         planner: says what would be precise at which price.
         cap_raiser: allows more.
+        guard: says whether the ledger may grow.
+        recovery: lets it grow again after a rollback.
         upkeep: what happens by itself.
         erase_by_default: whether a "-" without a scope erases the whole person.
     """
@@ -65,6 +69,8 @@ class Application:
     budget: Budget
     planner: Planner
     cap_raiser: CapRaiser
+    guard: LedgerGuard
+    recovery: Recovery
     upkeep: Upkeep
     erase_by_default: bool
 
@@ -105,6 +111,7 @@ class Application:
         """
         with self.store.read() as reader:
             release = find_release(reader, release_id)
+        self.guard.cover()
         return self._priced(release)
 
     def explain(self, release_id: str) -> ExplanationView:
@@ -115,6 +122,7 @@ class Application:
         """
         with self.store.read() as reader:
             record = record_of(reader, release_id)
+        self.guard.cover()
         return ExplanationView.of(record, self._priced(record.release))
 
     def revise(self, metric: Metric, day: date, window_days: int | None = None) -> ReleaseView:
@@ -201,7 +209,9 @@ class Application:
     def ledger(self, metric: Metric | None = None, period: str | None = None) -> list[LedgerRow]:
         """The ledger's rows, oldest first."""
         with self.store.read() as reader:
-            return reader.ledger(metric=metric, period=period)
+            rows = reader.ledger(metric=metric, period=period)
+        self.guard.cover()
+        return rows
 
     def verify(self) -> VerificationView:
         """Recompute everything that the ledger claims.
@@ -211,7 +221,13 @@ class Application:
         """
         first_kept, _ = self.calendar.accepted_days()
         with self.store.read() as reader:
-            return VerificationView.of(verify(reader, self.budget.rules, first_kept))
+            found = verify(reader, self.budget.rules, first_kept)
+            self.guard.require(reader)
+        return VerificationView.of(found)
+
+    def acknowledge(self, who: str, why: str, *, nothing_lost: bool = False) -> list[LedgerRow]:
+        """Charge what a rolled back ledger lost, so that releases go on; gives the new rows."""
+        return self.recovery.acknowledge(who, why, nothing_lost=nothing_lost)
 
     def _priced(self, release: Release) -> ReleaseView:
         with self.store.read() as reader:

@@ -18,17 +18,20 @@ from dpdau.model.releases import Metric
 from dpdau.pipeline.budget import Budget, BudgetRules
 from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
+from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ingest import Ingestor
 from dpdau.pipeline.planning import Planner
-from dpdau.pipeline.ports import Store
+from dpdau.pipeline.ports import HeadCopy, Store
 from dpdau.pipeline.publish import CREATED_ON, Publisher
+from dpdau.pipeline.recovery import Recovery
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.upkeep import Upkeep
-from dpdau.store import SqliteStore
+from dpdau.store import HeadFile, MemoryHead, SqliteStore
 
 __all__ = ["build", "build_planner"]
 
 _DATABASE_FILE = "dpdau.sqlite3"
+_HEAD_FILE = "ledger.head"
 _SECRET_FILE = "secret"  # noqa: S105 - the name of a file
 _SECRET_BYTES = 32
 _KEY_CHECK = "key_check_value"
@@ -44,13 +47,17 @@ def build(
 
     Args:
         settings: the configuration.
-        store: used in place of the SQLite file in `DATA_DIR`.
+        store: used in place of the SQLite file in `DATA_DIR`; the copy of its ledger's head is
+            then kept in memory too, unless `LEDGER_HEAD_PATH` is set.
         clock: gives the time.
 
     Raises:
         StoreError: if the store cannot be opened, or was made with another secret.
     """
     secret = _secret(settings)
+    copy: HeadCopy = MemoryHead()
+    if store is None or settings.ledger_head_path is not None:
+        copy = HeadFile(settings.ledger_head_path or settings.data_dir / _HEAD_FILE)
     if store is None:
         store = SqliteStore(
             settings.data_dir / _DATABASE_FILE,
@@ -66,7 +73,9 @@ def build(
     budget = Budget(_budget_rules(settings))
     rules = _metric_rules(settings)
     eraser = Eraser(store, pseudonymizer, calendar)
-    publisher = Publisher(store, calendar, budget, rules)
+    guard = LedgerGuard(store, copy)
+    guard.start()
+    publisher = Publisher(store, calendar, budget, rules, guard)
     return Application(
         store=store,
         calendar=calendar,
@@ -75,7 +84,9 @@ def build(
         publisher=publisher,
         budget=budget,
         planner=Planner(calendar, budget.rules, rules),
-        cap_raiser=CapRaiser(store, calendar, budget),
+        cap_raiser=CapRaiser(guard, calendar, budget),
+        guard=guard,
+        recovery=Recovery(store, calendar, guard),
         upkeep=Upkeep(store, calendar, eraser, publisher),
         erase_by_default=settings.delete_scope == "user",
     )

@@ -128,6 +128,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = _setting("Data", Path("data"), "a folder; it is made if missing")
     """Where the store is kept, and the secret if none is set."""
+    ledger_head_path: Path | None = _setting("Data", None, "a file; it is made if missing")
+    """Where a second copy of the ledger's newest row is kept, to notice an older store that was \
+put back; when unset, ledger.head in DATA_DIR. Another disk is better."""
     timezone: _Timezone = _setting("Data", "UTC", "a name of the IANA time zone database")
     """The zone whose midnights separate days."""
     hash_salt_secret: _Secret | None = _setting("Data", None, _A_SECRET)

@@ -257,7 +257,7 @@ def test_what_a_forger_changes_is_found_though_all_hashes_fit(
 
 
 def test_rows_that_state_no_cap_are_held_to_what_was_configured_or_raised(
-    app: Application, store: MemoryStore
+    tmp_path: Path, store: MemoryStore
 ) -> None:
     def forget(rows: Rows) -> None:
         for index, row in enumerate(rows):
@@ -266,13 +266,15 @@ def test_rows_that_state_no_cap_are_held_to_what_was_configured_or_raised(
                 rows[index] = msgspec.structs.replace(row, body=body)
 
     forge(store, forget)
-    assert app.verify().rows == 25
+    with application(tmp_path, store=store, **SETTINGS) as app:
+        assert app.verify().rows == 25
 
 
-def test_a_clock_that_was_set_back_is_a_remark(app: Application, store: MemoryStore) -> None:
+def test_a_clock_that_was_set_back_is_a_remark(tmp_path: Path, store: MemoryStore) -> None:
     then = datetime(2025, 11, 20, 10, tzinfo=UTC)
     forge(store, edit(CAP, recorded_at=then))
-    (remark,) = app.verify().remarks
+    with application(tmp_path, store=store, **SETTINGS) as app:
+        (remark,) = app.verify().remarks
     assert remark.startswith("Row 23 is dated 2:00:00 before row 22")
 
 

@@ -80,6 +80,10 @@ class Backend(AbstractContextManager["Backend"], Protocol):
         """The plan of a period's series, with its certificate."""
         ...
 
+    def acknowledge(self, who: str, why: str, *, nothing_lost: bool) -> Answer:
+        """Charge what a rolled back ledger lost: `{"rows": [row, …]}`, the new ones."""
+        ...
+
     def verify(self) -> Answer:
         """Recompute the ledger: `{"valid": true, "rows": …}`, or a `LedgerDamagedError`."""
         ...

@@ -1,4 +1,7 @@
-"""Whether the ledger is whole, and what only a row of it may change: `verify`, `raise-cap`."""
+"""Whether the ledger is whole, and what only a row of it may change.
+
+`verify`, `raise-cap`, `ledger-acknowledge`.
+"""
 
 from typing import Annotated
 
@@ -50,6 +53,32 @@ def raise_cap(
     with session.backend() as backend:
         answer = backend.raise_cap(metric_named(metric), period, to, who, why)
     session.show(answer, output.budget)
+
+
+@commands.command(
+    "ledger-acknowledge",
+    rich_help_panel=_PANEL,
+    epilog='Example: dpdau ledger-acknowledge --who "Ada, operations" '
+    '--why "the disk died on 2026-11-19, and the backup of the night before was put back"',
+)
+@command()
+def ledger_acknowledge(
+    session: Session,
+    *,
+    who: _Who,
+    why: _Why,
+    nothing_lost: Annotated[
+        bool,
+        typer.Option(
+            "--nothing-lost",
+            help="Only if the copy of the head is missing: state that the ledger is the newest.",
+        ),
+    ] = False,
+) -> None:
+    """Let releases go on after an older store was put back: what it lost is charged again."""
+    with session.backend() as backend:
+        answer = backend.acknowledge(who, why, nothing_lost=nothing_lost)
+    session.show(answer, output.ledger)
 
 
 def _verdict(answer: Answer) -> str:

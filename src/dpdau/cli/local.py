@@ -117,6 +117,11 @@ class LocalBackend:
         plan = self.application.plan(metric, period).to_dict()
         return {"metric": metric.value, "period": period, **plan}
 
+    def acknowledge(self, who: str, why: str, *, nothing_lost: bool) -> Answer:
+        """Charge what a rolled back ledger lost: `{"rows": [row, …]}`, the new ones."""
+        rows = self.application.acknowledge(who, why, nothing_lost=nothing_lost)
+        return {"rows": msgspec.to_builtins(rows)}
+
     def verify(self) -> Answer:
         """Recompute the ledger: `{"valid": true, "rows": …}`, or a `LedgerDamagedError`."""
         return _json(self.application.verify())

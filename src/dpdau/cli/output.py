@@ -300,6 +300,10 @@ def _promise(metric: str, guarantee: Mapping[str, Any]) -> str:
 def _value_or_cost(row: Answer) -> str:
     if row["kind"] == "release":
         return f"{row['body']['estimate']:,}"
+    if row["kind"] == "recharge":
+        return "charged again"
+    if row["kind"] == "acknowledgement":
+        return f"{len(row['body']['ended_series'])} series ended"
     if row["charge"] is None:
         return f"up to ε = {wording.rounded(row['body']['epsilon_cap'])}"
     return f"ε = {wording.rounded(row['body']['epsilon'])}"

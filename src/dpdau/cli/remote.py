@@ -148,6 +148,11 @@ class RemoteBackend:
         """The plan of a period's series, with its certificate."""
         return self._ask("GET", f"/plan/{metric}/{quote(period, safe='')}")
 
+    def acknowledge(self, who: str, why: str, *, nothing_lost: bool) -> Answer:
+        """Charge what a rolled back ledger lost: `{"rows": [row, …]}`, the new ones."""
+        body = {"who": who, "why": why, "nothing_lost": nothing_lost}
+        return self._ask("POST", "/ledger/acknowledge", body=body)
+
     def verify(self) -> Answer:
         """Recompute the ledger: `{"valid": true, "rows": …}`, or a `LedgerDamagedError`."""
         return self._ask("GET", "/ledger/verify")

@@ -33,6 +33,7 @@ from dpdau.errors.releases import (
     ErasureNotFoundError,
     InvalidPlanError,
     LedgerDamagedError,
+    LedgerRolledBackError,
     ReleaseNotFoundError,
 )
 from dpdau.errors.settings import SettingsError
@@ -62,6 +63,7 @@ __all__ = [
     "InvalidPlanError",
     "InvalidValueError",
     "LedgerDamagedError",
+    "LedgerRolledBackError",
     "MalformedBodyError",
     "OverloadedError",
     "RateLimitedError",

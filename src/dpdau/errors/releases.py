@@ -13,6 +13,7 @@ __all__ = [
     "ErasureNotFoundError",
     "InvalidPlanError",
     "LedgerDamagedError",
+    "LedgerRolledBackError",
     "ReleaseNotFoundError",
 ]
 
@@ -125,4 +126,28 @@ class LedgerDamagedError(DpdauError):
             f"The ledger is damaged at row {sequence}: {reason}. Nothing is released until it is "
             "restored from a backup.",
             sequence=sequence,
+        )
+
+
+class LedgerRolledBackError(LedgerDamagedError):
+    """The ledger lacks what its second copy remembers, or that copy is gone; releases stop."""
+
+    slug = "ledger-rolled-back"
+    title = "Ledger rolled back"
+
+    def __init__(self, found: tuple[int, str] | None, remembered: tuple[int, str] | None) -> None:
+        self.sequence = 0 if found is None else found[0]
+        ends = "is empty" if found is None else f"ends at row {found[0]} ({found[1][:16]}…)"
+        reason = (
+            "the copy of its head is missing or broken, so nothing tells whether rows were cut off"
+            if remembered is None
+            else f"the copy of its head remembers row {remembered[0]} ({remembered[1][:16]}…): an "
+            "older copy of the store was put back, or rows were cut off"
+        )
+        DpdauError.__init__(
+            self,
+            f"The ledger {ends} and {reason}. Nothing is released until what is missing is put "
+            "back, or an administrator acknowledges the loss.",
+            sequence=self.sequence,
+            remembered=None if remembered is None else remembered[0],
         )

@@ -26,6 +26,8 @@ class LedgerKind(StrEnum):
     RELEASE = "release"
     SERIES = "series"
     CAP = "cap"
+    ACKNOWLEDGEMENT = "acknowledgement"
+    RECHARGE = "recharge"
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,14 +73,18 @@ def chained(row: LedgerRow) -> LedgerRow:
     return msgspec.structs.replace(row, hash=row.computed_hash())
 
 
-def verify_chain(rows: list[LedgerRow]) -> None:
-    """Check the sequence, the links and the hashes of a whole ledger, oldest row first.
+def verify_chain(rows: list[LedgerRow], after: tuple[int, str] = (0, GENESIS_HASH)) -> None:
+    """Check the sequence, the links and the hashes of a ledger, oldest row first.
+
+    Args:
+        rows: a whole ledger, or all rows behind one.
+        after: sequence and hash of the row before; by default none.
 
     Raises:
         LedgerDamagedError: naming the first row that does not fit and why.
     """
-    previous_hash = GENESIS_HASH
-    for expected, row in enumerate(rows, start=1):
+    sequence, previous_hash = after
+    for expected, row in enumerate(rows, start=sequence + 1):
         if row.sequence != expected:
             raise LedgerDamagedError(expected, f"row {expected} is missing")
         if row.previous_hash != previous_hash:

@@ -7,6 +7,7 @@ into the plan's equations, errors by inverting its matrix anew, prices by the ch
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from statistics import NormalDist
 from typing import Any
 
@@ -18,6 +19,7 @@ from dpdau.errors import DpdauError, LedgerDamagedError
 from dpdau.model.calendar import Period
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey, SeriesKey
+from dpdau.pipeline.recovery import Acknowledgement
 from dpdau.privacy import discrete_gaussian
 from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge, charge_from_dict
 from dpdau.privacy.intervals import interval
@@ -72,6 +74,8 @@ class Auditor:
         self._released: set[ReleaseKey] = set()
         self._subjects: set[tuple[LedgerKind, str]] = set()
         self._certified: set[str] = set()
+        self._ended: set[str] = set()
+        self._closed: dict[Metric, date] = {}
 
     def check(self, row: LedgerRow) -> None:
         """Take the next row.
@@ -86,6 +90,8 @@ class Auditor:
             LedgerKind.RELEASE: self._release,
             LedgerKind.SERIES: self._series,
             LedgerKind.CAP: self._cap,
+            LedgerKind.ACKNOWLEDGEMENT: self._acknowledgement,
+            LedgerKind.RECHARGE: self._recharge,
         }
         try:
             checks[row.kind](row)
@@ -95,6 +101,30 @@ class Auditor:
             raise LedgerDamagedError(row.sequence, error.message.rstrip(".")) from None
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise LedgerDamagedError(row.sequence, f"its body is no {row.kind}: {error}") from None
+
+    def _acknowledgement(self, row: LedgerRow) -> None:
+        body = msgspec.convert(row.body, Acknowledgement)
+        _require(row, row.charge is None, "an acknowledgement has no price")
+        _require(row, bool(body.who and body.why), "nobody or no reason is named")
+        self._ended.update(each.series_id for each in body.ended_series)
+        if body.closed_through is not None:
+            former = self._closed.get(row.metric, body.closed_through)
+            self._closed[row.metric] = max(former, body.closed_through)
+
+    def _recharge(self, row: LedgerRow) -> None:
+        Period.named(row.period)
+        charge_from_dict(row.charge or {})
+        acknowledged = any(kind is LedgerKind.ACKNOWLEDGEMENT for kind, _ in self._subjects)
+        _require(row, acknowledged and not row.body, "no acknowledgement stands before it")
+
+    def is_over(self, series_id: str, metric: Metric, period: Period) -> bool:
+        """Whether nothing more may be published of a series, or of any in its period."""
+        through = self._closed.get(metric)
+        return series_id in self._ended or (through is not None and period.first <= through)
+
+    def _open(self, row: LedgerRow, period: Period, series_id: str = "") -> None:
+        over = self.is_over(series_id, row.metric, period)
+        _require(row, not over, "it was published after an acknowledgement had ended that")
 
     def _cap(self, row: LedgerRow) -> None:
         body = msgspec.convert(row.body, _CapBody)
@@ -112,6 +142,7 @@ class Auditor:
             check_plan(plan)
             self._certified.add(plan.plan_id)
         key = _series_key(row)
+        self._open(row, period, row.subject)
         _same(row, "days", plan.days, period.days)
         price = GaussianCharge(plan.sigma, plan.sensitivity_squared, plan.days)
         _same(row, "charge", row.charge, price.to_dict())
@@ -138,6 +169,7 @@ class Auditor:
         if release.mechanism is Mechanism.CONTINUAL:
             self._continual(row, release)
         else:
+            self._open(row, period)
             self._on_demand(row, release)
         self._released.add(key)
 
@@ -174,6 +206,7 @@ class Auditor:
         if series is None:
             raise LedgerDamagedError(row.sequence, f"its series {key.series_id} was never opened")
         plan, index = series.plan, len(series.values)
+        self._open(row, series.period, key.series_id)
         for name, stated, expected in (
             ("charge", row.charge, None),
             ("plan_id", release.plan_id, plan.plan_id),

@@ -11,8 +11,8 @@ from dpdau.model.calendar import Calendar, Period
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric
 from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import append_row
-from dpdau.pipeline.ports import Store
 
 __all__ = ["CapRaiser", "signature"]
 
@@ -22,8 +22,8 @@ _MOST_CHARACTERS = 500
 class CapRaiser:
     """Raises the cap of a metric for one period; nothing lowers or resets one."""
 
-    def __init__(self, store: Store, calendar: Calendar, budget: Budget) -> None:
-        self._store = store
+    def __init__(self, guard: LedgerGuard, calendar: Calendar, budget: Budget) -> None:
+        self._guard = guard
         self._calendar = calendar
         self._budget = budget
 
@@ -43,7 +43,7 @@ class CapRaiser:
             InvalidValueError: if the cap would not rise, or nobody or no reason is named.
         """
         signed = signature(who, why)
-        with self._store.write() as transaction:
+        with self._guard.write() as transaction:
             former = self._budget.cap(transaction, metric, period.name)
             if not former < epsilon_cap < math.inf:
                 expected = f"a number above the cap in force, {former:g}"

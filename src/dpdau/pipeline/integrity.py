@@ -5,6 +5,7 @@ says (`pipeline.audit`), that no budget was overspent, and that the private stat
 series fits. It is for operators; the hashes alone are checked whenever something is released.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +13,7 @@ from itertools import pairwise
 
 from dpdau.errors import LedgerDamagedError
 from dpdau.model.ledger import LedgerKind, LedgerRow, verify_chain
-from dpdau.pipeline.audit import AuditedSeries, Auditor
+from dpdau.pipeline.audit import Auditor
 from dpdau.pipeline.budget import BudgetRules
 from dpdau.pipeline.ports import Reader
 from dpdau.privacy.accountant import compose
@@ -59,7 +60,7 @@ def verify(reader: Reader, rules: BudgetRules, first_kept: date) -> Verification
     for metric, period in sorted({(row.metric, row.period) for row in rows}):
         own = [row for row in rows if (row.metric, row.period) == (metric, period)]
         _check_budget(own, rules, rules.caps[metric])
-    _check_state(reader, auditor.series, rows[-1].sequence if rows else 0, first_kept)
+    _check_state(reader, auditor, rows[-1].sequence if rows else 0, first_kept)
     return Verification(
         rows=len(rows),
         kinds={kind: sum(row.kind is kind for row in rows) for kind in LedgerKind},
@@ -88,7 +89,11 @@ def _check_budget(rows: Sequence[LedgerRow], rules: BudgetRules, configured: flo
         )
         return composed.tight.epsilon
 
-    caps = [_cap_at(row, rows, configured) for row in charged]
+    # What was recharged after a rollback has been spent, whatever the cap.
+    caps = [
+        math.inf if row.kind is LedgerKind.RECHARGE else _cap_at(row, rows, configured)
+        for row in charged
+    ]
     if not charged or spent(len(charged)) <= min(caps) * (1 + _ROUNDING):
         return
     for count, (row, cap) in enumerate(zip(charged, caps, strict=True), start=1):
@@ -110,18 +115,18 @@ def _cap_at(row: LedgerRow, rows: Sequence[LedgerRow], configured: float) -> flo
     return max([configured, *raised])
 
 
-def _check_state(
-    reader: Reader, opened: Mapping[str, AuditedSeries], newest: int, first_kept: date
-) -> None:
+def _check_state(reader: Reader, auditor: Auditor, newest: int, first_kept: date) -> None:
     """Every running series has private state of as many days as it has rows, and no other has."""
     kept = {key.series_id: reader.series_state(key) for key in reader.series_keys()}
-    for series_id, series in opened.items():
+    for series_id, series in auditor.series.items():
         state, rows = kept.pop(series_id, None), len(series.values)
+        is_over = auditor.is_over(series_id, series.key.metric, series.period)
+        is_running = rows < series.plan.days and not is_over
         if state is None:
-            if rows < series.plan.days and series.period.last >= first_kept:
+            if is_running and series.period.last >= first_kept:
                 reason = f"series {series_id} has {rows} rows and its private state is gone"
                 raise LedgerDamagedError(series.sequence, reason)
-        elif len(state.totals) != rows or rows == series.plan.days:
+        elif len(state.totals) != rows or not is_running:
             reason = (
                 f"series {series_id} has {rows} rows and private state of {len(state.totals)}: "
                 "the store mixes two backups"

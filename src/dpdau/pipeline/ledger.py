@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from dpdau.errors import LedgerDamagedError
 from dpdau.model.ledger import GENESIS_HASH, LedgerKind, LedgerRow, chained
 from dpdau.model.releases import Metric, Release, ReleaseKey
 from dpdau.pipeline.ports import Reader, Transaction
@@ -26,12 +25,9 @@ def append_row(
 ) -> LedgerRow:
     """Append a row behind the newest one, bound to it by its hash.
 
-    Raises:
-        LedgerDamagedError: if the newest row is not what it was when it was written.
+    Call it in a transaction of `pipeline.guard`, which has looked whether rows may be appended.
     """
     head = transaction.ledger_head()
-    if head is not None and head.hash != head.computed_hash():
-        raise LedgerDamagedError(head.sequence, "its content does not match its hash")
     row = chained(
         LedgerRow(
             sequence=1 if head is None else head.sequence + 1,

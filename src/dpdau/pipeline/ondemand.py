@@ -16,8 +16,10 @@ from dpdau.model.calendar import Calendar
 from dpdau.model.releases import Mechanism, Release, ReleaseKey
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.count import present_users, sketch_of
+from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import append_release, latest_release
-from dpdau.pipeline.ports import Store, Transaction
+from dpdau.pipeline.ports import Transaction
+from dpdau.pipeline.recovery import Closures
 from dpdau.pipeline.rules import MetricRules
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.intervals import interval
@@ -29,8 +31,8 @@ __all__ = ["OnDemandReleaser"]
 class OnDemandReleaser:
     """Answers single questions with per-release noise, each at most once."""
 
-    def __init__(self, store: Store, calendar: Calendar, budget: Budget) -> None:
-        self._store = store
+    def __init__(self, guard: LedgerGuard, calendar: Calendar, budget: Budget) -> None:
+        self._guard = guard
         self._calendar = calendar
         self._budget = budget
 
@@ -41,7 +43,7 @@ class OnDemandReleaser:
             BudgetExhaustedError: if the period's budget does not allow it; nothing is spent.
         """
         key = ReleaseKey(rules.metric, window_days, day)
-        with self._store.write() as transaction:
+        with self._guard.write() as transaction:
             recorded = latest_release(transaction, key)
             return recorded or self._measure(transaction, rules, key)
 
@@ -52,7 +54,7 @@ class OnDemandReleaser:
             BudgetExhaustedError: if the period's budget does not allow it; nothing is spent.
         """
         key = ReleaseKey(rules.metric, window_days, day)
-        with self._store.write() as transaction:
+        with self._guard.write() as transaction:
             recorded = latest_release(transaction, key)
             revision = 0 if recorded is None else recorded.revision + 1
             return self._measure(
@@ -65,6 +67,7 @@ class OnDemandReleaser:
         sketch = sketch_of(rules.sketch, present)
         mechanism = _calibrated(rules, sketch.sensitivity)
         period = self._calendar.period_of(key.day)
+        Closures.of(transaction, key.metric).require_open(key.day, period)
         cap = self._budget.require(transaction, key.metric, period, mechanism.charge)
 
         noisy = mechanism.measure(sketch.estimate())

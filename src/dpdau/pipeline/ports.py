@@ -6,7 +6,7 @@ running series, erasure records, and a few named values about itself. It knows n
 privacy: it makes transactions atomic, durable and exclusive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,7 +19,7 @@ from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
 
-__all__ = ["Reader", "SeriesState", "Store", "Tombstone", "Transaction"]
+__all__ = ["HeadCopy", "Reader", "SeriesState", "Store", "Tombstone", "Transaction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,16 @@ class Reader(Protocol):
         metric: Metric | None = None,
         period: str | None = None,
         kind: LedgerKind | None = None,
+        after: int = 0,
     ) -> list[LedgerRow]:
-        """The ledger's rows, oldest first, optionally of one metric, period or kind."""
+        """The ledger's rows, oldest first, optionally of one metric, period or kind.
+
+        Args:
+            metric: only rows of this metric.
+            period: only rows of this period.
+            kind: only rows of this kind.
+            after: only rows behind this sequence.
+        """
         ...
 
     def ledger_row(self, kind: LedgerKind, subject: str) -> LedgerRow | None:
@@ -188,4 +196,26 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files and connections; the store cannot be used afterwards."""
+        ...
+
+
+class HeadCopy(Protocol):
+    """A second place, apart from the store, that remembers the ledger's newest row.
+
+    Attributes:
+        is_durable: whether it outlives the process, so that its absence means something.
+    """
+
+    is_durable: bool
+
+    def read(self) -> bytes | None:
+        """What it remembers; None if it is missing."""
+        ...
+
+    def replace(self, change: Callable[[bytes | None], bytes | None]) -> None:
+        """Read, ask for the new content, and keep it durably, exclusive among processes.
+
+        Args:
+            change: given what is remembered; returns what to remember, or None to change nothing.
+        """
         ...

@@ -17,6 +17,7 @@ from dpdau.errors import (
 from dpdau.model.calendar import Calendar, Period
 from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey
 from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import latest_release
 from dpdau.pipeline.ondemand import OnDemandReleaser
 from dpdau.pipeline.ports import Store
@@ -56,12 +57,14 @@ class Publisher:
         calendar: Calendar,
         budget: Budget,
         rules: Mapping[Metric, MetricRules],
+        guard: LedgerGuard,
     ) -> None:
         self._store = store
         self._calendar = calendar
         self._rules = rules
-        self._on_demand = OnDemandReleaser(store, calendar, budget)
-        self._series = SeriesPublisher(store, calendar, budget)
+        self._guard = guard
+        self._on_demand = OnDemandReleaser(guard, calendar, budget)
+        self._series = SeriesPublisher(store, calendar, budget, guard)
 
     def release(self, metric: Metric, day: date, window_days: int | None = None) -> Release:
         """The value of a closed day: the newest recorded one, or a new one.
@@ -82,6 +85,7 @@ class Publisher:
         with self._store.read() as reader:
             recorded = latest_release(reader, ReleaseKey(metric, window_days, day))
         if recorded is not None:
+            self._guard.cover()
             return recorded
         self._calendar.require_closed(day)
         if self._in_series(rules, window_days):
@@ -90,6 +94,7 @@ class Publisher:
             with self._store.read() as reader:
                 published = latest_release(reader, ReleaseKey(metric, window_days, day))
             if published is None:
+                self._series.require_open(rules, day)
                 raise ReleaseNotFoundError(ReleaseKey(metric, window_days, day).release_id)
             return published
         self._require_retained(day, window_days)
@@ -134,6 +139,7 @@ class Publisher:
             found = {
                 day: latest_release(reader, ReleaseKey(metric, window_days, day)) for day in days
             }
+        self._guard.cover()
         return SeriesAnswer(
             metric=metric,
             window_days=window_days,

@@ -21,8 +21,10 @@ from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Release, ReleaseKey, SeriesKey
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.count import present_users, sketch_of
+from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import append_release, append_row, release_of
 from dpdau.pipeline.ports import Reader, SeriesState, Store, Transaction
+from dpdau.pipeline.recovery import Closures
 from dpdau.pipeline.rules import MetricRules
 from dpdau.privacy.charges import GaussianCharge
 from dpdau.privacy.continual import Estimate, estimate_row, measure_row
@@ -35,8 +37,11 @@ __all__ = ["SeriesPublisher"]
 class SeriesPublisher:
     """Publishes the rows of continual series, in order, each exactly once."""
 
-    def __init__(self, store: Store, calendar: Calendar, budget: Budget) -> None:
+    def __init__(
+        self, store: Store, calendar: Calendar, budget: Budget, guard: LedgerGuard
+    ) -> None:
         self._store = store
+        self._guard = guard
         self._calendar = calendar
         self._budget = budget
         # Recorded plans never change, and are some hundred kilobytes to decode.
@@ -61,7 +66,7 @@ class SeriesPublisher:
         # Designed outside of the transaction: it may take seconds, and depends on no data.
         plan = self.plan_for(rules, period)
         while True:
-            with self._store.write() as transaction:
+            with self._guard.write() as transaction:
                 row = self.published_rows(transaction, rules, period)
                 if row > last_row:
                     return
@@ -69,13 +74,26 @@ class SeriesPublisher:
             yield release
 
     def published_rows(self, reader: Reader, rules: MetricRules, period: Period) -> int:
-        """How many rows of a period's series have been measured."""
+        """How many rows of a period's series have been measured; all, once it was ended."""
         series = _series_key(rules, period)
+        if Closures.of(reader, series.metric).row_of(period, series.series_id) is not None:
+            return period.days
         state = reader.series_state(series)
         if state is not None:
             return len(state.totals)
         # Without private state, an opened series is complete.
         return 0 if self._recorded_plan(reader, series) is None else period.days
+
+    def require_open(self, rules: MetricRules, day: date) -> None:
+        """Pass if a day's series was not ended by an acknowledgement.
+
+        Raises:
+            DayOutOfRangeError: naming the row that ended it.
+        """
+        period = self._calendar.period_of(day)
+        with self._store.read() as reader:
+            closures = Closures.of(reader, rules.metric)
+        closures.require_open(day, period, _series_key(rules, period).series_id)
 
     def plan_for(self, rules: MetricRules, period: Period) -> Plan:
         """The period's recorded plan, or the one that would be recorded now."""

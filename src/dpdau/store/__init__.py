@@ -1,6 +1,7 @@
 """Where everything is kept: in one SQLite file, or in memory for tests."""
 
+from dpdau.store.head import HeadFile, MemoryHead
 from dpdau.store.memory import MemoryStore
 from dpdau.store.sqlite import SqliteStore
 
-__all__ = ["MemoryStore", "SqliteStore"]
+__all__ = ["HeadFile", "MemoryHead", "MemoryStore", "SqliteStore"]

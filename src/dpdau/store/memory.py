@@ -80,11 +80,12 @@ class _MemoryReader:
         metric: Metric | None = None,
         period: str | None = None,
         kind: LedgerKind | None = None,
+        after: int = 0,
     ) -> list[LedgerRow]:
         """The ledger's rows, oldest first, optionally of one metric, period or kind."""
         return [
             row
-            for row in self._state.ledger
+            for row in self._state.ledger[after:]
             if metric in (None, row.metric)
             and period in (None, row.period)
             and kind in (None, row.kind)

@@ -135,3 +135,19 @@ def test_a_cap_is_raised_with_name_and_reason(ask: Run, day: date) -> None:
     assert "left ε = 4 of 4" in text
     assert "up to ε = 4" in shown(ask("ledger"))
     assert ask(*arguments, "--to", "3.5").code == 3
+
+
+@pytest.mark.usefixtures("realistic")
+def test_a_rolled_back_ledger_is_told_and_acknowledged(ask: Run, day: date) -> None:
+    ask("dau", str(day))
+    head = Path("data/ledger.head")
+    content = json.loads(head.read_bytes())
+    head.write_text(json.dumps({**content, "sequence": 99, "hash": "f" * 64}))
+    result = ask("verify")
+
+    assert result.code == 9
+    assert "remembers row 99 (ffff" in result.err
+    arguments = ["ledger-acknowledge", "--who", "Ada", "--why", "the disk died"]
+    assert ask(*arguments, "--nothing-lost").code == 3
+    assert "0 series ended" in shown(ask(*arguments))
+    assert "2 acknowledgement" in shown(ask("verify"))

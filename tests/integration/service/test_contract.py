@@ -44,6 +44,7 @@ OPERATIONS = [
     "POST /revise",
     "GET /ledger",
     "GET /ledger/verify",
+    "POST /ledger/acknowledge",
     "GET /metrics",
     "GET /",
     "GET /healthz",

@@ -31,6 +31,7 @@ SCOPES = {
     ("POST", "/revise"): "admin",
     ("GET", "/ledger"): "admin",
     ("GET", "/ledger/verify"): "admin",
+    ("POST", "/ledger/acknowledge"): "admin",
     ("GET", "/metrics"): "admin",
     ("GET", "/"): None,
     ("GET", "/healthz"): None,

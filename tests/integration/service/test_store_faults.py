@@ -126,4 +126,7 @@ def test_a_damaged_ledger_makes_the_service_unready(
     assert service.client.get("/readyz").status_code == 200
     monkeypatch.setattr("dpdau.model.ledger.LedgerRow.computed_hash", lambda _: "other")
     answer = service.client.get("/readyz")
+    assert_problem(answer, 503, "ledger-damaged")
+    answer = service.client.get("/ledger/verify")
     assert assert_problem(answer, 503, "ledger-damaged")["sequence"] == 1
+    assert service.send(event("ada", YESTERDAY)).json()["accepted"] == 1

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 from pyroaring import BitMap
 
-from dpdau.errors import StoreCorruptError, StoreError, StoreReadOnlyError, StoreVersionError
+from dpdau.errors import (
+    LedgerDamagedError,
+    StoreCorruptError,
+    StoreError,
+    StoreReadOnlyError,
+    StoreVersionError,
+)
 from dpdau.store import SqliteStore
 from dpdau.store.sqlite.statements import migrations
 from support.stores import DAY, ledger_row
@@ -234,7 +240,10 @@ def test_a_broken_ledger_row_is_told_with_its_number(path: Path, statement: str)
     a_store_with_content(path)
     change(path, f"DROP TRIGGER ledger_is_never_changed; {statement};")
     store = SqliteStore(path)
-    with store.read() as reader, pytest.raises(StoreCorruptError, match="ledger row 1 is broken"):
+    with (
+        store.read() as reader,
+        pytest.raises(LedgerDamagedError, match="row 1: it cannot be read"),
+    ):
         reader.ledger()
     store.close()
 

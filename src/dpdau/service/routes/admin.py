@@ -64,6 +64,24 @@ class ReviseRequest(BaseModel):
     window: int | None = Field(default=None, ge=1, description="Default: the series' own.")
 
 
+class AcknowledgeRequest(BaseModel):
+    """Whose decision it is to go on after a rollback."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"who": "Ada, operations", "why": "the disk died; a backup was put back"}
+        },
+    )
+
+    who: str = Field(description="Who decided; recorded for ever.")
+    why: str = Field(description="How it came to be; recorded for ever.")
+    nothing_lost: bool = Field(
+        default=False,
+        description="Only if the copy is missing: the ledger is known to be the newest.",
+    )
+
+
 class Ledger(BaseModel):
     """The record of every release and what it cost."""
 
@@ -151,6 +169,28 @@ def ledger(
         return json_answer({"rows": rows})
     file = LedgerFormat(form)
     return Response(ledger_file(rows, file), media_type=file.media_type)
+
+
+@router.post(
+    "/ledger/acknowledge",
+    summary="Acknowledge a rollback",
+    response_model=Ledger,
+    responses=problems(400, 401, 403, 413, 422, 429, 503, 507),
+    openapi_extra=documented_body(
+        {"application/json": {"schema": AcknowledgeRequest.model_json_schema()}}
+    ),
+)
+async def acknowledge(request: Request, context: Context) -> Response:
+    """Let releases go on after an older store was put back, with no budget given back.
+
+    What the copy of the ledger's head remembers and the ledger lost is charged again, and series
+    that lost rows are ended. Answers with the new rows.
+    """
+    body = await json_body(request, context, AcknowledgeRequest)
+    rows = await run_in_threadpool(
+        context.application.acknowledge, body.who, body.why, nothing_lost=body.nothing_lost
+    )
+    return json_answer({"rows": rows})
 
 
 @router.get(

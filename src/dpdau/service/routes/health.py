@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from dpdau.errors import LedgerDamagedError, StoreError
+from dpdau.errors import StoreError
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
 
@@ -65,14 +65,12 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", summary="Readiness", responses=problems(503))
 def readyz(context: Context) -> Ready:
-    """Whether the store answers, the writer runs, and the ledger's newest row is whole."""
+    """Whether the store answers, the writer runs, and the ledger is whole."""
     store = context.application.store
     store.check()
     if not context.writer.is_running:
         message = "The writing thread has ended. Restart the service."
         raise StoreError(message)
     with store.read() as reader:
-        head = reader.ledger_head()
-    if head is not None and head.hash != head.computed_hash():
-        raise LedgerDamagedError(head.sequence, "its content does not match its hash")
+        context.application.guard.require(reader)
     return Ready()

@@ -65,12 +65,14 @@ FROM ledger
 WHERE (:metric IS NULL OR metric = :metric)
     AND (:period IS NULL OR period = :period)
     AND (:kind IS NULL OR kind = :kind)
+    AND sequence > :after
 ORDER BY sequence;
 
 -- ledger_of_period --
 SELECT sequence, kind, metric, period, subject, recorded_at, charge, body, previous_hash, hash
 FROM ledger
 WHERE metric = :metric AND period = :period AND (:kind IS NULL OR kind = :kind)
+    AND sequence > :after
 ORDER BY sequence;
 
 -- ledger_row --

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.errors import StoreCorruptError
+from dpdau.errors import LedgerDamagedError, StoreCorruptError
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
@@ -63,13 +63,14 @@ class SqliteReader:
         metric: Metric | None = None,
         period: str | None = None,
         kind: LedgerKind | None = None,
+        after: int = 0,
     ) -> list[LedgerRow]:
         """The ledger's rows, oldest first, optionally of one metric, period or kind."""
         indexed = metric is not None and period is not None
         name = "ledger_of_period" if indexed else "ledger"
         return [
             self._ledger_row(row)
-            for row in self._all(name, metric=metric, period=period, kind=kind)
+            for row in self._all(name, metric=metric, period=period, kind=kind, after=after)
         ]
 
     def ledger_row(self, kind: LedgerKind, subject: str) -> LedgerRow | None:
@@ -142,8 +143,7 @@ class SqliteReader:
                 LedgerRow,
             )
         except msgspec.MsgspecError as error:
-            reason = f"ledger row {sequence} is broken"
-            raise StoreCorruptError(self._path, reason) from error
+            raise LedgerDamagedError(sequence, "it cannot be read") from error
 
 
 def as_json(values: NDArray[np.int64]) -> str:
