@@ -71,7 +71,7 @@ class TestErrorsOfABudget:
         assert found.release_epsilon is None
 
     @given(epsilons, lengths, st.sampled_from([Mechanism.GAUSSIAN, Mechanism.LAPLACE]))
-    @settings(max_examples=25)
+    @settings(max_examples=15)
     def test_releases_get_the_most_of_which_all_days_are_paid(
         self, epsilon: float, days: int, mechanism: Mechanism
     ) -> None:
@@ -85,7 +85,7 @@ class TestErrorsOfABudget:
         assert found.half_width_95 == calibrated(mechanism, found.release_epsilon).half_width()
 
     @given(epsilons, epsilons, lengths)
-    @settings(max_examples=20)
+    @settings(max_examples=12)
     def test_more_budget_never_means_more_error(self, one: float, other: float, days: int) -> None:
         less, more = sorted((one, other))
         poor, rich = answered(epsilon=less, days=days), answered(epsilon=more, days=days)
@@ -94,7 +94,7 @@ class TestErrorsOfABudget:
             assert rich[mechanism].publishable_days >= poor[mechanism].publishable_days
 
     @given(st.integers(1, 10**12), st.integers(1, 10**12))
-    @settings(max_examples=20)
+    @settings(max_examples=12)
     def test_the_error_is_that_of_noise_alone_so_its_share_falls_with_users(
         self, one: int, other: int
     ) -> None:
@@ -127,7 +127,7 @@ class TestErrorsOfABudget:
 
 class TestBudgetsOfAnError:
     @given(lengths, st.floats(0.5, 300), st.sampled_from(Mechanism))
-    @settings(max_examples=30)
+    @settings(max_examples=15)
     def test_the_budget_found_gives_the_error_that_was_asked_for(
         self, days: int, error: float, mechanism: Mechanism
     ) -> None:
@@ -145,7 +145,7 @@ class TestBudgetsOfAnError:
             assert reproduced <= error * (1 + 1e-9)
 
     @given(st.floats(1, 300), st.floats(1, 300))
-    @settings(max_examples=20)
+    @settings(max_examples=12)
     def test_a_smaller_error_never_needs_less(self, one: float, other: float) -> None:
         small, large = sorted((one, other))
         strict, loose = answered(target=users(small)), answered(target=users(large))
