@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 
+from threadpoolctl import threadpool_limits
+
 from dpdau.errors import InvalidValueError
 from dpdau.privacy.strategy.factor import (
     SCALE,
@@ -80,7 +82,9 @@ def _designed(days: int, presence: Presence) -> Design:
     if presence.is_everything(days):
         return _finished(flat_rows(days), FLAT_SCALE, presence, flat_witness(days))
     if can_enumerate(days, presence):
-        optimum = solve(days, presence.most_runs(days))
+        # More threads of linear algebra do not help at this size, and fight for a busy machine.
+        with threadpool_limits(1, "blas"):
+            optimum = solve(days, presence.most_runs(days))
         rows = rounded(reversed_cholesky(optimum.gram))
         return _finished(rows, SCALE, presence, optimum.witness)
     witness = stretched_witness(days, presence)
