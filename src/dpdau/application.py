@@ -222,7 +222,7 @@ class Application:
         first_kept, _ = self.calendar.accepted_days()
         with self.store.read() as reader:
             found = verify(reader, self.budget.rules, first_kept)
-            self.guard.require(reader)
+        self.guard.check()
         return VerificationView.of(found)
 
     def acknowledge(self, who: str, why: str, *, nothing_lost: bool = False) -> list[LedgerRow]:

@@ -476,3 +476,23 @@ def test_a_row_that_is_none_though_its_hash_fits_stops_releases_not_the_start(
         app.ingestor.apply(app.ingestor.pseudonymize(columns([Event("ada", YESTERDAY)])))
         with pytest.raises(LedgerDamagedError, match="row 1: its body is no release"):
             app.verify()
+
+
+def test_a_row_that_another_process_publishes_meanwhile_is_no_fault(
+    start: Callable[..., Application], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, other = start(), start()
+    app.release(Metric.DAU, YESTERDAY)
+    read, days = HeadFile.read, iter((1, 2))
+
+    def read_late(copy: HeadFile) -> bytes | None:
+        with monkeypatch.context() as patch:
+            patch.setattr(HeadFile, "read", read)
+            other.release(Metric.DAU, YESTERDAY - timedelta(days=next(days)))
+        return read(copy)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HeadFile, "read", read_late)
+        app.guard.check()
+        assert app.verify().rows == 2
+    assert app.verify().rows == 3

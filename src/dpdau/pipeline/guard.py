@@ -57,11 +57,11 @@ class LedgerGuard:
             StoreError: if the copy cannot be moved; the rows stand, but no value may leave.
         """
         with self._store.write() as transaction:
-            self.require(transaction)
+            self._require(transaction, self.remembered())
             yield transaction
         self.keep()
 
-    def require(self, reader: Reader) -> None:
+    def check(self) -> None:
         """Pass if rows may be appended.
 
         The hashes of all rows are computed once in a process, those of the newest row and the
@@ -71,13 +71,19 @@ class LedgerGuard:
             LedgerDamagedError: naming the first row that does not fit.
             LedgerRolledBackError: if the copy remembers a row that the ledger does not have.
         """
+        # First, since it names rows only that are committed: another process may publish now.
+        remembered = self.remembered()
+        with self._store.read() as reader:
+            self._require(reader, remembered)
+
+    def _require(self, reader: Reader, remembered: Head | None) -> None:
         if not self._is_whole:
             verify_chain(reader.ledger())
             self._is_whole = True
         newest = reader.ledger_head()
         if newest is not None:
             verify_chain([newest], after=(newest.sequence - 1, newest.previous_hash))
-        fault = self.fault(reader)
+        fault = self._fault(reader, remembered)
         if fault is not None:
             raise fault
 
@@ -95,9 +101,9 @@ class LedgerGuard:
             with suppress(LedgerDamagedError):
                 self.keep()
 
-    def fault(self, reader: Reader) -> LedgerRolledBackError | None:
+    def fault(self, transaction: Transaction) -> LedgerRolledBackError | None:
         """How the ledger and its copy contradict each other; None if they do not."""
-        return self._fault(reader, self.remembered())
+        return self._fault(transaction, self.remembered())
 
     def remembered(self) -> Head | None:
         """What the copy remembers; None if it is missing or cannot be understood."""

@@ -71,6 +71,5 @@ def readyz(context: Context) -> Ready:
     if not context.writer.is_running:
         message = "The writing thread has ended. Restart the service."
         raise StoreError(message)
-    with store.read() as reader:
-        context.application.guard.require(reader)
+    context.application.guard.check()
     return Ready()
