@@ -129,8 +129,7 @@ class Settings(BaseSettings):
     data_dir: Path = _setting("Data", Path("data"), "a folder; it is made if missing")
     """Where the store is kept, and the secret if none is set."""
     ledger_head_path: Path | None = _setting("Data", None, "a file; it is made if missing")
-    """Where a second copy of the ledger's newest row is kept, to notice an older store that was \
-put back; when unset, ledger.head in DATA_DIR. Another disk is better."""
+    """Where a copy of the ledger's head is kept, best on another disk; by default in DATA_DIR."""
     timezone: _Timezone = _setting("Data", "UTC", "a name of the IANA time zone database")
     """The zone whose midnights separate days."""
     hash_salt_secret: _Secret | None = _setting("Data", None, _A_SECRET)
@@ -364,8 +363,7 @@ def _written(value: Any) -> str:
 
 def _refusal(error: ErrorDetails) -> str:
     """One line on an unfit value; a secret's value is not shown."""
-    field = str(error["loc"][0]).lower()
-    name = field.upper()
+    name = (field := str(error["loc"][0]).lower()).upper()
     if field not in Settings.model_fields:
         known = [field.upper() for field in Settings.model_fields]
         close = difflib.get_close_matches(name, known, n=1)
@@ -381,8 +379,7 @@ def _refusal(error: ErrorDetails) -> str:
 
 
 def _env_file() -> Path | None:
-    name = Settings.model_config.get("env_file")
-    return Path(str(name)) if name else None
+    return Path(str(name)) if (name := Settings.model_config.get("env_file")) else None
 
 
 def _unreadable_lines() -> Iterator[str]:
