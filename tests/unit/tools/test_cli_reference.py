@@ -12,7 +12,7 @@ def test_every_command_has_its_section_and_an_example() -> None:
         for name in (
             *("serve", "version", "ingest", "generate-synthetic", "dau", "mau", "series"),
             *("publish", "revise", "erase", "erasure", "budget", "raise-cap", "ledger", "verify"),
-            *("plan", "explain"),
+            *("ledger-acknowledge", "plan", "explain"),
         )
     }
     for section in sections:
