@@ -15,7 +15,12 @@ from dpdau.model.releases import Metric
 
 LAST = datetime.now(UTC).date().replace(day=1) - timedelta(days=1)
 FIRST = (LAST.replace(day=1) - timedelta(days=1)).replace(day=1)  # two whole months
-SETTINGS = {"mechanism_mau": "gaussian", "epsilon_mau": 0.5, "mau_budget_total": 1.0}
+SETTINGS = {
+    "mechanism_mau": "gaussian",
+    "epsilon_mau": 0.5,
+    "mau_budget_total": 1.0,
+    "lateness_hours": 0,
+}
 EXHAUSTED = 8
 PUBLISHER = f"""
 import sys
