@@ -19,13 +19,17 @@ class Pair(Strict):
     delta: float
 
 
-class Composed(Pair):
-    method: str
-
-
 class Renyi(Pair):
     order: float | None
     curve: dict[str, float]
+
+
+class Composed(Pair):
+    method: str
+    naive: float
+    naive_delta: float
+    advanced: Pair
+    rdp: Renyi
 
 
 class Budget(Strict):

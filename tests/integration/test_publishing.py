@@ -409,6 +409,9 @@ class TestBudgets:
         joint = totals.joint["2025-11"].epsilon
         assert alone < joint < 2.4 + 2.8
         assert joint < totals.lifetime.epsilon < 2 * joint
+        for each in (*totals.joint.values(), totals.lifetime):
+            assert each.epsilon <= each.rdp.epsilon <= each.naive
+            assert set(each.rdp.curve) == {"2", "4", "8", "16", "32"}
 
 
 class TestUpkeep:

@@ -1,5 +1,7 @@
 """Budgets: what was spent and what is left."""
 
+from typing import Any
+
 from pydantic import Field
 
 from dpdau.model.releases import Metric
@@ -26,7 +28,17 @@ class RdpView(PairView):
     curve: dict[str, float] = Field(description="ε in Rényi divergence by order α.")
 
 
-class BudgetView(View):
+class _Composed(View):
+    """What charges cost together, by every way of composing them."""
+
+    method: str = Field(description="The composition that gives the tightest proven ε.")
+    naive: float = Field(description="ε by adding up.")
+    naive_delta: float = Field(description="The δ that belongs to naive.")
+    advanced: PairView
+    rdp: RdpView
+
+
+class BudgetView(_Composed):
     """What one metric has cost one person in one period, and what is left."""
 
     metric: Metric
@@ -36,16 +48,10 @@ class BudgetView(View):
     epsilon_cap: float
     delta: float = Field(description="The δ at which ε is enforced.")
     releases: int
-    method: str = Field(description="The composition that gives epsilon_spent.")
-    naive: float = Field(description="ε by adding up.")
-    naive_delta: float = Field(description="The δ that belongs to naive.")
-    advanced: PairView
-    rdp: RdpView
 
     @classmethod
     def of(cls, statement: BudgetStatement, delta: float) -> "BudgetView":
         """The view of a statement."""
-        composition = statement.composition
         return cls(
             metric=statement.metric,
             period=statement.period,
@@ -54,24 +60,21 @@ class BudgetView(View):
             epsilon_cap=statement.cap,
             delta=delta,
             releases=statement.releases,
-            method=composition.tight.method,
-            naive=composition.naive.epsilon,
-            naive_delta=composition.naive.delta,
-            advanced=_pair(composition.advanced),
-            rdp=_rdp(composition),
+            **_composed(statement.composition),
         )
 
 
-class CompositionView(PairView):
-    """What several metrics or periods cost together, by the tightest composition."""
+class CompositionView(_Composed):
+    """What several metrics or periods cost together."""
 
-    method: str
+    epsilon: float = Field(description="The tightest proven ε.")
+    delta: float = Field(description="The δ that belongs to it.")
 
     @classmethod
     def of(cls, composition: Composition) -> "CompositionView":
         """The view of a composition."""
         tight = composition.tight
-        return cls(epsilon=tight.epsilon, delta=tight.delta, method=tight.method)
+        return cls(epsilon=tight.epsilon, delta=tight.delta, **_composed(composition))
 
 
 class BudgetTotalsView(View):
@@ -91,15 +94,13 @@ class BudgetTotalsView(View):
         )
 
 
-def _pair(part: object) -> PairView:
-    return PairView.model_validate(part, from_attributes=True)
-
-
-def _rdp(composition: Composition) -> RdpView:
+def _composed(composition: Composition) -> dict[str, Any]:
     rdp = composition.rdp
-    return RdpView(
-        epsilon=rdp.epsilon,
-        delta=rdp.delta,
-        order=rdp.order,
-        curve={f"{order:g}": value for order, value in rdp.curve.items()},
-    )
+    curve = {f"{order:g}": divergence for order, divergence in rdp.curve.items()}
+    return {
+        "method": composition.tight.method,
+        "naive": composition.naive.epsilon,
+        "naive_delta": composition.naive.delta,
+        "advanced": PairView.model_validate(composition.advanced, from_attributes=True),
+        "rdp": RdpView(epsilon=rdp.epsilon, delta=rdp.delta, order=rdp.order, curve=curve),
+    }
