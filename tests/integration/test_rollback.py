@@ -357,7 +357,7 @@ DROPPED = (
 )
 EDITS: dict[str, tuple[str, str]] = {
     "a changed value": (
-        """UPDATE ledger SET body = json_set(body, '$.estimate', 7) WHERE sequence = 2""",
+        """UPDATE ledger SET body = json_set(body, '$.estimate', -1) WHERE sequence = 2""",
         "row 2: its content does not match its hash",
     ),
     "a changed time": (
