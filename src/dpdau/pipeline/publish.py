@@ -82,8 +82,8 @@ class Publisher:
         """
         rules = self._rules[metric]
         window_days = self._window(rules, window_days)
-        with self._store.read() as reader:
-            recorded = latest_release(reader, ReleaseKey(metric, window_days, day))
+        key = ReleaseKey(metric, window_days, day)
+        recorded = self._recorded(key)
         if recorded is not None:
             self._guard.cover()
             return recorded
@@ -91,11 +91,10 @@ class Publisher:
         if self._in_series(rules, window_days):
             self._require_retained(self._calendar.period_of(day).first, window_days)
             deque(self._series.publish(rules, day), maxlen=0)
-            with self._store.read() as reader:
-                published = latest_release(reader, ReleaseKey(metric, window_days, day))
+            published = self._recorded(key)
             if published is None:
                 self._series.require_open(rules, day)
-                raise ReleaseNotFoundError(ReleaseKey(metric, window_days, day).release_id)
+                raise ReleaseNotFoundError(key.release_id)
             return published
         self._require_retained(day, window_days)
         return self._on_demand.release(rules, day, window_days)
@@ -110,9 +109,8 @@ class Publisher:
         rules = self._rules[metric]
         window_days = self._window(rules, window_days)
         key = ReleaseKey(metric, window_days, day)
-        with self._store.read() as reader:
-            if latest_release(reader, key) is None:
-                raise ReleaseNotFoundError(key.release_id)
+        if self._recorded(key) is None:
+            raise ReleaseNotFoundError(key.release_id)
         self._require_retained(day, window_days)
         return self._on_demand.revise(rules, day, window_days)
 
@@ -194,6 +192,10 @@ class Publisher:
         rules = self._rules[metric]
         return self._series.plan_for(rules, self._calendar.period_of(day))
 
+    def _recorded(self, key: ReleaseKey) -> Release | None:
+        with self._store.read() as reader:
+            return latest_release(reader, key)
+
     def _publish_metric(
         self, rules: MetricRules, start: date | None, end: date
     ) -> Iterator[Release]:
@@ -216,9 +218,7 @@ class Publisher:
     def _publish_days(self, rules: MetricRules, start: date, end: date) -> Iterator[Release]:
         for offset in range((end - start).days + 1):
             key = ReleaseKey(rules.metric, rules.window_days, start + timedelta(days=offset))
-            with self._store.read() as reader:
-                known = latest_release(reader, key) is not None
-            if not known and self._is_retained(key.day, rules.window_days):
+            if self._recorded(key) is None and self._is_retained(key.day, rules.window_days):
                 yield self._on_demand.release(rules, key.day, rules.window_days)
 
     def _due_periods(self, rules: MetricRules, end: date) -> dict[Period, int]:
