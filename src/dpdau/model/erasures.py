@@ -7,19 +7,37 @@ import msgspec
 __all__ = ["Erasure"]
 
 
-class Erasure(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to erase, completed.
+class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request to erase.
 
     Attributes:
         erasure_id: an unguessable name.
         requested_at: when it was received, in UTC.
-        completed_at: when the last trace was gone, in UTC; None while pages are being purged.
+        completed_at: when the last trace was gone, in UTC; None until then.
         users: how many people the request named, known or not.
         days_touched: how many (day, person) memberships were taken out; for operators only.
+        refusal: why nobody was erased; None if the request was good.
+        request_key: a keyed hash of the name that the sender gave the request, so that sending
+            it again is recognised; None if it had none, or once that is forgotten.
+        request_digest: a keyed hash of who was named, so that the same name cannot be given to
+            another request; kept as long as the tombstones of those named.
+        ledger_sequence: the newest ledger row when it was completed; None until then, 0 for an
+            empty ledger.
+        ledger_hash: that row's hash.
     """
 
     erasure_id: str
     requested_at: datetime
-    completed_at: datetime | None
-    users: int
-    days_touched: int
+    completed_at: datetime | None = None
+    users: int = 0
+    days_touched: int = 0
+    refusal: str | None = None
+    request_key: str | None = None
+    request_digest: str | None = None
+    ledger_sequence: int | None = None
+    ledger_hash: str | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing remains to be done."""
+        return self.completed_at is not None or self.refusal is not None

@@ -7,7 +7,6 @@ named gets the same treatment and the same answer whether they were known or not
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime
 
 import msgspec
@@ -20,7 +19,7 @@ from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar
 from dpdau.model.erasures import Erasure
 from dpdau.model.events import MAX_USER_ID_BYTES
-from dpdau.pipeline.ports import Store, Tombstone, Transaction
+from dpdau.pipeline.ports import Store, Tombstones, Transaction
 
 __all__ = ["Eraser", "erase_pseudonyms", "record_erasure"]
 
@@ -103,7 +102,7 @@ def erase_pseudonyms(
 
     Args:
         transaction: the open transaction.
-        pseudonyms: n distinct pseudonyms, known or not.
+        pseudonyms: n distinct pseudonyms, known or not, ascending.
         erased_on: n ordinals of the erasures' days; earlier events are refused from now on.
         recorded_on: today.
 
@@ -111,25 +110,12 @@ def erase_pseudonyms(
         How many (day, person) memberships were removed.
     """
     indices = transaction.user_indices(pseudonyms)
-    known = BitMap(indices[indices >= 0])
-    removed = 0
-    for day in transaction.days_of(known):
-        leaving = transaction.members(day, day) & known
-        transaction.update_members(day, BitMap(), leaving)
-        removed += len(leaving)
+    removed = transaction.erase_members(BitMap(indices[indices >= 0]))
     transaction.forget_users(pseudonyms)
-    earlier = transaction.tombstones(pseudonyms)
-    transaction.put_tombstones(
-        [
-            _tombstone(
-                Tombstone(pseudonym, day, recorded_on.toordinal(), index if index >= 0 else None),
-                earlier.get(pseudonym),
-            )
-            for pseudonym, day, index in zip(
-                pseudonyms.tolist(), erased_on.tolist(), indices.tolist(), strict=True
-            )
-        ]
-    )
+    recorded = np.full(len(pseudonyms), recorded_on.toordinal(), dtype=np.int32)
+    tombstones = Tombstones(pseudonyms, erased_on.copy(), recorded, indices)
+    _keep_protecting(tombstones, transaction.tombstones(pseudonyms))
+    transaction.put_tombstones(tombstones)
     return removed
 
 
@@ -148,15 +134,12 @@ def record_erasure(
     return erasure
 
 
-def _tombstone(new: Tombstone, earlier: Tombstone | None) -> Tombstone:
-    """The new tombstone, keeping what an earlier one of the same person still protects."""
-    if earlier is None:
-        return new
-    return replace(
-        new,
-        erased_on=max(new.erased_on, earlier.erased_on),
-        user_index=earlier.user_index if new.user_index is None else new.user_index,
-    )
+def _keep_protecting(tombstones: Tombstones, earlier: Tombstones) -> None:
+    """Let new tombstones keep what earlier ones of the same people still protect."""
+    at = np.searchsorted(tombstones.pseudonyms, earlier.pseudonyms)
+    tombstones.erased_on[at] = np.maximum(tombstones.erased_on[at], earlier.erased_on)
+    known = tombstones.user_indices[at] >= 0
+    tombstones.user_indices[at] = np.where(known, tombstones.user_indices[at], earlier.user_indices)
 
 
 def _check(user_ids: Sequence[str]) -> None:

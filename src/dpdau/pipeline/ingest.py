@@ -15,7 +15,7 @@ from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.erase import erase_pseudonyms, record_erasure
-from dpdau.pipeline.ports import Store, Tombstone, Transaction
+from dpdau.pipeline.ports import Store, Transaction
 
 __all__ = ["IngestOutcome", "Ingestor", "PseudonymousEvents"]
 
@@ -139,8 +139,9 @@ def _apply_days(transaction: Transaction, events: PseudonymousEvents) -> int:
     days, adds = events.days, events.adds
     refused = 0
     tombstones = transaction.tombstones(pseudonyms)
-    if tombstones:
-        erased_on = np.array([_erased_on(tombstones, p) for p in pseudonyms.tolist()])
+    if len(tombstones):
+        erased_on = np.zeros(len(pseudonyms), dtype=np.int32)
+        erased_on[np.searchsorted(pseudonyms, tombstones.pseudonyms)] = tombstones.erased_on
         accepted = days >= erased_on[user]
         refused = int(len(accepted) - accepted.sum())
         user, days, adds = user[accepted], days[accepted], adds[accepted]
@@ -159,11 +160,6 @@ def _apply_days(transaction: Transaction, events: PseudonymousEvents) -> int:
         leaves = indices[user[today & ~adds]]
         transaction.update_members(day, BitMap(joins), BitMap(leaves[leaves >= 0]))
     return refused
-
-
-def _erased_on(tombstones: dict[int, Tombstone], pseudonym: int) -> int:
-    tombstone = tombstones.get(pseudonym)
-    return 0 if tombstone is None else tombstone.erased_on
 
 
 def _last_per_user_and_day(

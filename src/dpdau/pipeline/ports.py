@@ -4,6 +4,9 @@ A store keeps seven things: who is known (pseudonym → user index), who was act
 (one bitmap of indices a day), tombstones of erased people, the ledger, the private state of
 running series, erasure records, and a few named values about itself. It knows nothing of
 privacy: it makes transactions atomic, durable and exclusive.
+
+Pseudonyms are never 0, user indices are below 2³² - 1, and bitmaps that a store gives out belong
+to whoever asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,26 +22,42 @@ from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
 
-__all__ = ["HeadCopy", "Reader", "SeriesState", "Store", "Tombstone", "Transaction"]
+__all__ = ["OUTDATED", "HeadCopy", "Reader", "SeriesState", "Store", "Tombstones", "Transaction"]
+
+# In place of a day: the users whose pseudonym is still made with the previous secret.
+OUTDATED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Tombstone:
-    """What remains of an erased person, so that replayed events stay refused.
+class Tombstones:
+    """What remains of erased people, so that replayed events stay refused; one column each.
 
     Attributes:
-        pseudonym: the keyed hash, uint64.
-        erased_on: ordinal of the erasure's day; events dated before it are refused.
-        recorded_on: ordinal of the day on which the erasure was carried out; retention counts
-            from it, so that the tombstone outlives every period that could still be published.
-        user_index: the index to give back if the person returns, so that state which limits
-            their presence in a running period still finds them; None once no period needs it.
+        pseudonyms: n distinct keyed hashes, uint64, ascending.
+        erased_on: n ordinals of the erasures' days, int32; events dated before are refused.
+        recorded_on: n ordinals of the days on which the erasures were carried out, int32;
+            retention counts from them, so that a tombstone outlives every period that could
+            still be published.
+        user_indices: n indices to give back to those who return, int64, so that state which
+            limits their presence in a running period still finds them; -1 for none.
     """
 
-    pseudonym: int
-    erased_on: int
-    recorded_on: int
-    user_index: int | None
+    pseudonyms: NDArray[np.uint64]
+    erased_on: NDArray[np.int32]
+    recorded_on: NDArray[np.int32]
+    user_indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pseudonyms)
+
+    def select(self, positions: NDArray[np.bool_] | NDArray[np.intp]) -> "Tombstones":
+        """The tombstones at these positions, which keep their order."""
+        return Tombstones(
+            self.pseudonyms[positions],
+            self.erased_on[positions],
+            self.recorded_on[positions],
+            self.user_indices[positions],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +80,20 @@ class Reader(Protocol):
         """The index of each pseudonym, in the same order; -1 where it is unknown."""
         ...
 
-    def tombstones(self, pseudonyms: NDArray[np.uint64]) -> dict[int, Tombstone]:
-        """The tombstones among these pseudonyms, by pseudonym."""
+    def known_users(self) -> BitMap:
+        """The indices that someone has."""
+        ...
+
+    def pseudonyms_of(self, user_indices: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The pseudonym of each index, in the same order; 0 where nobody has it."""
+        ...
+
+    def tombstones(self, pseudonyms: NDArray[np.uint64] | None = None) -> Tombstones:
+        """Those of these pseudonyms that have a tombstone; by default every tombstone."""
         ...
 
     def members(self, first_day: int, last_day: int) -> BitMap:
         """The indices of everyone active on any of these days (ordinals, both included)."""
-        ...
-
-    def days_of(self, user_indices: BitMap) -> list[int]:
-        """The ordinals of the days on which any of these users is active, ascending."""
         ...
 
     def ledger(
@@ -111,8 +134,12 @@ class Reader(Protocol):
         """The record of an erasure."""
         ...
 
+    def erasure_of(self, request_key: str) -> Erasure | None:
+        """The record of the erasure that was requested under this key."""
+        ...
+
     def unfinished_erasures(self) -> list[Erasure]:
-        """The erasures whose pages have not been purged yet."""
+        """The erasures that were neither completed nor refused, oldest first."""
         ...
 
     def meta(self, name: str) -> str | None:
@@ -132,19 +159,40 @@ class Transaction(Reader, Protocol):
         ...
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
-        """Make these users active, and those not active, on a day (an ordinal)."""
+        """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
+        ...
+
+    def erase_members(self, users: BitMap) -> int:
+        """Take these users off every day, and out of the outdated ones.
+
+        Returns:
+            How many (day, user) pairs that removed, not counting `OUTDATED`.
+        """
         ...
 
     def forget_users(self, pseudonyms: NDArray[np.uint64]) -> None:
         """Remove the pseudonym → index mapping of these users."""
         ...
 
-    def put_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+    def rename(self, old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
+        """Let users and tombstones that have an old pseudonym have the new one instead.
+
+        Args:
+            old: n distinct pseudonyms, known or not.
+            new: what replaces each; distinct, and unknown wherever the old one is known.
+        """
+        ...
+
+    def put_tombstones(self, tombstones: Tombstones) -> None:
         """Add or replace tombstones, by pseudonym."""
         ...
 
     def drop_before(self, day: int) -> None:
-        """Remove memberships of days, and tombstones recorded, before this ordinal."""
+        """Forget what was before this ordinal.
+
+        That is: memberships of earlier days but `OUTDATED`, tombstones recorded earlier, and the request keys
+        of erasures requested earlier.
+        """
         ...
 
     def append_ledger(self, row: LedgerRow) -> None:
@@ -188,6 +236,10 @@ class Store(Protocol):
 
     def purge(self) -> None:
         """Make sure that what was deleted can no longer be found in any file of the store."""
+        ...
+
+    def warm(self) -> None:
+        """Load what later calls answer quickly from; without it, the first ones take longer."""
         ...
 
     def check(self) -> None:

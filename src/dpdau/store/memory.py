@@ -1,7 +1,7 @@
 """The store in memory: the same behaviour without a file, for tests."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +14,7 @@ from dpdau.errors import StoreError
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
-from dpdau.pipeline.ports import SeriesState, Tombstone
+from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
 
 __all__ = ["MemoryStore"]
 
@@ -26,7 +26,7 @@ class _State:
     users: dict[int, int] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=lambda: {"next_user_index": 0})
     days: dict[int, BitMap] = field(default_factory=dict)
-    tombstones: dict[int, Tombstone] = field(default_factory=dict)
+    tombstones: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     ledger: list[LedgerRow] = field(default_factory=list)
     series: dict[SeriesKey, SeriesState] = field(default_factory=dict)
     erasures: dict[str, Erasure] = field(default_factory=dict)
@@ -58,21 +58,32 @@ class _MemoryReader:
         users = self._state.users
         return np.array([users.get(p, -1) for p in pseudonyms.tolist()], dtype=np.int64)
 
-    def tombstones(self, pseudonyms: NDArray[np.uint64]) -> dict[int, Tombstone]:
-        """The tombstones among these pseudonyms, by pseudonym."""
-        tombstones = self._state.tombstones
-        return {p: tombstones[p] for p in pseudonyms.tolist() if p in tombstones}
+    def known_users(self) -> BitMap:
+        """The indices that someone has."""
+        return BitMap(self._state.users.values())
+
+    def pseudonyms_of(self, user_indices: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The pseudonym of each index, in the same order; 0 where nobody has it."""
+        owners = {index: pseudonym for pseudonym, index in self._state.users.items()}
+        return np.array([owners.get(i, 0) for i in user_indices.tolist()], dtype=np.uint64)
+
+    def tombstones(self, pseudonyms: NDArray[np.uint64] | None = None) -> Tombstones:
+        """Those of these pseudonyms that have a tombstone; by default every tombstone."""
+        known = self._state.tombstones
+        found = sorted(known if pseudonyms is None else known.keys() & set(pseudonyms.tolist()))
+        columns = np.array([known[pseudonym] for pseudonym in found], np.int64).reshape(-1, 3)
+        return Tombstones(
+            np.array(found, dtype=np.uint64),
+            columns[:, 0].astype(np.int32),
+            columns[:, 1].astype(np.int32),
+            columns[:, 2],
+        )
 
     def members(self, first_day: int, last_day: int) -> BitMap:
         """The indices of everyone active on any of these days (ordinals, both included)."""
         days = self._state.days.items()
         users = [members for day, members in days if first_day <= day <= last_day]
         return BitMap.union(BitMap(), *users)
-
-    def days_of(self, user_indices: BitMap) -> list[int]:
-        """The ordinals of the days on which any of these users is active, ascending."""
-        days = self._state.days.items()
-        return sorted(day for day, members in days if members.intersect(user_indices))
 
     def ledger(
         self,
@@ -112,9 +123,14 @@ class _MemoryReader:
         """The record of an erasure."""
         return self._state.erasures.get(erasure_id)
 
+    def erasure_of(self, request_key: str) -> Erasure | None:
+        """The record of the erasure that was requested under this key."""
+        records = self._state.erasures.values()
+        return next((record for record in records if record.request_key == request_key), None)
+
     def unfinished_erasures(self) -> list[Erasure]:
-        """The erasures whose pages have not been purged yet."""
-        waiting = [e for e in self._state.erasures.values() if e.completed_at is None]
+        """The erasures that were neither completed nor refused, oldest first."""
+        waiting = [erasure for erasure in self._state.erasures.values() if not erasure.is_finished]
         return sorted(waiting, key=lambda erasure: (erasure.requested_at, erasure.erasure_id))
 
     def meta(self, name: str) -> str | None:
@@ -130,34 +146,58 @@ class _MemoryTransaction(_MemoryReader):
         users = self._state.users
         for pseudonym in pseudonyms.tolist():
             if pseudonym not in users:
-                tombstone = self._state.tombstones.get(pseudonym)
-                former = None if tombstone is None else tombstone.user_index
-                users[pseudonym] = self._next_index() if former is None else former
+                *_, former = self._state.tombstones.get(pseudonym, (-1,))
+                users[pseudonym] = self._next_index() if former < 0 else former
         return self.user_indices(pseudonyms)
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
-        """Make these users active, and those not active, on a day (an ordinal)."""
+        """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
         members = (self._state.days.pop(day, BitMap()) - leaves) | joins
         if members:
             self._state.days[day] = members
+
+    def erase_members(self, users: BitMap) -> int:
+        """Take these users off every day; returns how many (day, user) pairs that removed."""
+        removed = 0
+        for day, members in list(self._state.days.items()):
+            removed += 0 if day == OUTDATED else members.intersection_cardinality(users)
+            self.update_members(day, BitMap(), users)
+        return removed
 
     def forget_users(self, pseudonyms: NDArray[np.uint64]) -> None:
         """Remove the pseudonym → index mapping of these users."""
         for pseudonym in pseudonyms.tolist():
             self._state.users.pop(pseudonym, None)
 
-    def put_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+    def rename(self, old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
+        """Let users and tombstones that have an old pseudonym have the new one instead."""
+        for former, present in zip(old.tolist(), new.tolist(), strict=True):
+            for table in (self._state.users, self._state.tombstones):
+                if former in table:
+                    table[present] = table.pop(former)
+
+    def put_tombstones(self, tombstones: Tombstones) -> None:
         """Add or replace tombstones, by pseudonym."""
-        for tombstone in tombstones:
-            self._state.tombstones[tombstone.pseudonym] = tombstone
+        columns = zip(
+            tombstones.erased_on.tolist(),
+            tombstones.recorded_on.tolist(),
+            tombstones.user_indices.tolist(),
+            strict=True,
+        )
+        self._state.tombstones.update(zip(tombstones.pseudonyms.tolist(), columns, strict=True))
 
     def drop_before(self, day: int) -> None:
-        """Remove memberships of days, and tombstones recorded, before this ordinal."""
-        for earlier in [kept for kept in self._state.days if kept < day]:
+        """Forget memberships, tombstones and request keys from before this ordinal."""
+        for earlier in [kept for kept in self._state.days if OUTDATED < kept < day]:
             del self._state.days[earlier]
-        for tombstone in list(self._state.tombstones.values()):
-            if tombstone.recorded_on < day:
-                del self._state.tombstones[tombstone.pseudonym]
+        for pseudonym, (_, recorded_on, _) in list(self._state.tombstones.items()):
+            if recorded_on < day:
+                del self._state.tombstones[pseudonym]
+        for erasure in list(self._state.erasures.values()):
+            if erasure.requested_at.toordinal() < day:
+                self.put_erasure(
+                    msgspec.structs.replace(erasure, request_key=None, request_digest=None)
+                )
 
     def append_ledger(self, row: LedgerRow) -> None:
         """Append a row whose sequence continues the ledger.
@@ -232,6 +272,10 @@ class MemoryStore:
 
     def purge(self) -> None:
         """Nothing to do: there is no file."""
+        self._require_open()
+
+    def warm(self) -> None:
+        """Nothing to do: everything is in memory."""
         self._require_open()
 
     def check(self) -> None:
