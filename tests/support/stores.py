@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import GENESIS_HASH, LedgerKind, LedgerRow, chained
 from dpdau.model.releases import Metric
-from dpdau.pipeline.ports import Store
+from dpdau.pipeline.ports import Store, Tombstones
 from dpdau.store import MemoryStore, SqliteStore
 
-__all__ = ["DAY", "MAX_UINT64", "NOW", "OPENERS", "erasure", "ledger_row", "pseudonyms"]
+__all__ = [
+    "DAY",
+    "MAX_UINT64",
+    "NOW",
+    "OPENERS",
+    "erasure",
+    "ledger_row",
+    "pseudonyms",
+    "tombstones",
+    "tombstones_as_rows",
+]
 
 DAY = 739_000
 NOW = datetime(2025, 10, 7, 12, 30, 15, 123456, tzinfo=UTC)
@@ -34,6 +44,24 @@ OPENERS: dict[str, Callable[[Path], Store]] = {"memory": open_memory, "sqlite": 
 
 def pseudonyms(*values: int) -> NDArray[np.uint64]:
     return np.array(values, dtype=np.uint64)
+
+
+def tombstones(*rows: tuple[int, int, int, int]) -> Tombstones:
+    """Tombstones of rows (pseudonym, erased_on, recorded_on, user_index)."""
+    columns = list(zip(*sorted(rows), strict=True)) or [()] * 4
+    pseudonym, erased_on, recorded_on, user_index = columns
+    return Tombstones(
+        np.array(pseudonym, dtype=np.uint64),
+        np.array(erased_on, dtype=np.int32),
+        np.array(recorded_on, dtype=np.int32),
+        np.array(user_index, dtype=np.int64),
+    )
+
+
+def tombstones_as_rows(stones: Tombstones) -> list[tuple[int, int, int, int]]:
+    """The inverse of `tombstones`."""
+    columns = (stones.pseudonyms, stones.erased_on, stones.recorded_on, stones.user_indices)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def ledger_row(

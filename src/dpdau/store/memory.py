@@ -172,9 +172,10 @@ class _MemoryTransaction(_MemoryReader):
     def rename(self, old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
         """Let users and tombstones that have an old pseudonym have the new one instead."""
         for former, present in zip(old.tolist(), new.tolist(), strict=True):
-            for table in (self._state.users, self._state.tombstones):
-                if former in table:
-                    table[present] = table.pop(former)
+            if former in self._state.users:
+                self._state.users[present] = self._state.users.pop(former)
+            if former in self._state.tombstones:
+                self._state.tombstones[present] = self._state.tombstones.pop(former)
 
     def put_tombstones(self, tombstones: Tombstones) -> None:
         """Add or replace tombstones, by pseudonym."""

@@ -2,8 +2,8 @@
 
 from pyroaring import BitMap
 
-from dpdau.pipeline.ports import Store, Tombstone
-from support.stores import DAY, pseudonyms
+from dpdau.pipeline.ports import OUTDATED, Store
+from support.stores import DAY, pseudonyms, tombstones, tombstones_as_rows
 
 
 def test_members_are_the_union_of_the_days_asked_for(store: Store) -> None:
@@ -41,7 +41,7 @@ def test_indices_up_to_32_bits_can_be_members(store: Store) -> None:
     with store.write() as transaction:
         transaction.update_members(DAY, ends, BitMap())
         assert transaction.members(DAY, DAY) == ends
-        assert transaction.days_of(BitMap([2**32 - 1])) == [DAY]
+        assert transaction.erase_members(BitMap([2**32 - 1])) == 1
 
 
 def test_a_bitmap_that_a_caller_changes_does_not_change_the_store(store: Store) -> None:
@@ -55,29 +55,52 @@ def test_a_bitmap_that_a_caller_changes_does_not_change_the_store(store: Store) 
         assert reader.members(DAY, DAY) == BitMap([1, 2])
 
 
-def test_days_of_lists_the_days_on_which_any_of_them_is_active(store: Store) -> None:
+def test_erasing_takes_users_off_every_day_and_counts_the_pairs(store: Store) -> None:
     with store.write() as transaction:
+        transaction.update_members(OUTDATED, BitMap([1, 2]), BitMap())
         transaction.update_members(DAY + 2, BitMap([1, 70_000]), BitMap())
         transaction.update_members(DAY, BitMap([1, 2]), BitMap())
-        transaction.update_members(DAY + 1, BitMap([3, 140_000]), BitMap())
-        transaction.update_members(DAY + 1, BitMap(), BitMap([3]))
+        transaction.update_members(DAY - 150, BitMap([3, 140_000]), BitMap())
+    with store.write() as transaction:
+        assert transaction.erase_members(BitMap([1, 140_000, 9])) == 3
+        assert transaction.erase_members(BitMap([1, 140_000, 9])) == 0
+        assert transaction.members(DAY, DAY + 2) == BitMap([2, 70_000])
     with store.read() as reader:
-        assert reader.days_of(BitMap([1])) == [DAY, DAY + 2]
-        assert reader.days_of(BitMap([2, 70_000])) == [DAY, DAY + 2]
-        assert reader.days_of(BitMap([3])) == []
-        assert reader.days_of(BitMap([1, 3, 140_000])) == [DAY, DAY + 1, DAY + 2]
+        assert reader.members(OUTDATED, OUTDATED) == BitMap([2])
+        assert reader.members(DAY, DAY) == BitMap([2])
+        assert reader.members(DAY + 2, DAY + 2) == BitMap([70_000])
+        assert reader.members(DAY - 150, DAY - 150) == BitMap([3])
+        assert reader.members(OUTDATED + 1, DAY + 2) == BitMap([2, 3, 70_000])
+
+
+def test_more_days_than_are_kept_in_memory_are_all_remembered(store: Store) -> None:
+    with store.write() as transaction:
+        for day in range(DAY, DAY + 120):
+            transaction.update_members(day, BitMap([day % 7, day]), BitMap())
+    with store.write() as transaction:
+        transaction.update_members(DAY, BitMap([100]), BitMap([DAY]))
+        transaction.update_members(DAY + 119, BitMap([100]), BitMap())
+        assert transaction.erase_members(BitMap([DAY % 7])) == 18
+    with store.read() as reader:
+        for day in range(DAY, DAY + 120):
+            expected = {day % 7, day} - {DAY % 7, DAY} | (
+                {100} if day in {DAY, DAY + 119} else set()
+            )
+            assert set(reader.members(day, day)) == expected
+        assert len(reader.members(DAY, DAY + 119)) == 119 + 6 + 1
 
 
 def test_dropping_removes_days_and_tombstones_before_the_day_given(store: Store) -> None:
-    kept = Tombstone(20, DAY - 9, DAY, 1)
+    kept = (20, DAY - 9, DAY, 1)
     with store.write() as transaction:
         transaction.allot_indices(pseudonyms(5))
-        for day in (DAY - 2, DAY - 1, DAY, DAY + 1):
+        for day in (OUTDATED, DAY - 2, DAY - 1, DAY, DAY + 1):
             transaction.update_members(day, BitMap([0, 70_000]), BitMap())
-        transaction.put_tombstones([Tombstone(10, DAY, DAY - 1, 0), kept])
+        transaction.put_tombstones(tombstones((10, DAY, DAY - 1, 0), kept))
         transaction.drop_before(DAY)
     with store.read() as reader:
-        assert reader.days_of(BitMap([0])) == [DAY, DAY + 1]
-        assert reader.members(0, DAY - 1) == BitMap()
-        assert reader.tombstones(pseudonyms(10, 20)) == {20: kept}
+        assert reader.members(OUTDATED, OUTDATED) == BitMap([0, 70_000])
+        assert reader.members(OUTDATED + 1, DAY - 1) == BitMap()
+        assert reader.members(DAY, DAY) == reader.members(DAY + 1, DAY + 1) == BitMap([0, 70_000])
+        assert tombstones_as_rows(reader.tombstones()) == [kept]
         assert reader.user_indices(pseudonyms(5)).tolist() == [0]

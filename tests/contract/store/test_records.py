@@ -1,5 +1,7 @@
 """The state of series, records of erasures, and named values."""
 
+import msgspec
+
 from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.ports import SeriesState, Store
 from support.stores import erasure
@@ -40,6 +42,26 @@ def test_erasures_are_kept_and_the_unfinished_ones_listed_by_age(store: Store) -
     with store.read() as reader:
         assert reader.unfinished_erasures() == [early, twin]
         assert reader.erasure("late") == erasure("late", minutes=2, completed=True)
+
+
+def test_a_request_is_found_by_its_key_until_that_is_forgotten(store: Store) -> None:
+    early = msgspec.structs.replace(erasure("early"), request_key="k1", request_digest="d1")
+    late = msgspec.structs.replace(erasure("late", minutes=24 * 60), request_key="k2")
+    refused = msgspec.structs.replace(erasure("refused"), refusal="too many")
+    with store.write() as transaction:
+        for one in (early, late, refused):
+            transaction.put_erasure(one)
+    with store.read() as reader:
+        assert reader.erasure_of("k1") == early
+        assert reader.erasure_of("k2") == late
+        assert reader.erasure_of("k3") is None
+        assert reader.unfinished_erasures() == [early, late]
+    with store.write() as transaction:
+        transaction.drop_before(late.requested_at.toordinal())
+    with store.read() as reader:
+        assert reader.erasure_of("k1") is None
+        assert reader.erasure("early") == erasure("early")
+        assert reader.erasure_of("k2") == late
 
 
 def test_a_named_value_is_kept_and_replaced(store: Store) -> None:

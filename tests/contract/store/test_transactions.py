@@ -5,13 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from pyroaring import BitMap
 
 from dpdau.errors import StoreError
 from dpdau.model.releases import Metric, SeriesKey
-from dpdau.pipeline.ports import Reader, SeriesState, Store, Tombstone
-from support.stores import DAY, erasure, ledger_row, pseudonyms
+from dpdau.pipeline.ports import Reader, SeriesState, Store
+from support.stores import DAY, erasure, ledger_row, pseudonyms, tombstones, tombstones_as_rows
 
 
 class _Undo(Exception):  # noqa: N818 - no error, a way out of a transaction
@@ -22,7 +23,7 @@ def change_everything(store: Store) -> None:
     with store.write() as transaction:
         transaction.allot_indices(pseudonyms(10))
         transaction.update_members(DAY, BitMap([0]), BitMap())
-        transaction.put_tombstones([Tombstone(20, DAY, DAY, None)])
+        transaction.put_tombstones(tombstones((20, DAY, DAY, -1)))
         transaction.append_ledger(ledger_row(1))
         transaction.put_series_state(SeriesKey(Metric.DAU, 1, "2025-10"), SeriesState((1,), b"a"))
         transaction.put_erasure(erasure("first"))
@@ -33,7 +34,9 @@ def everything(reader: Reader) -> list[Any]:
     wanted = pseudonyms(10, 20, 30)
     return [
         reader.user_indices(wanted).tolist(),
-        reader.tombstones(wanted),
+        tombstones_as_rows(reader.tombstones(wanted)),
+        reader.known_users(),
+        reader.pseudonyms_of(np.arange(3)).tolist(),
         reader.members(0, DAY + 9),
         reader.ledger(),
         [(key, reader.series_state(key)) for key in reader.series_keys()],
@@ -48,7 +51,9 @@ def change_everything_again_and_undo(store: Store) -> None:
         transaction.forget_users(pseudonyms(10))
         transaction.update_members(DAY, BitMap([1]), BitMap([0]))
         transaction.update_members(DAY + 1, BitMap([1]), BitMap())
-        transaction.put_tombstones([Tombstone(20, DAY + 1, DAY, 1), Tombstone(10, DAY, DAY, 0)])
+        transaction.put_tombstones(tombstones((20, DAY + 1, DAY, 1), (10, DAY, DAY, 0)))
+        transaction.rename(pseudonyms(20, 30), pseudonyms(21, 31))
+        transaction.erase_members(BitMap([1]))
         transaction.append_ledger(ledger_row(2))
         transaction.drop_series_state(SeriesKey(Metric.DAU, 1, "2025-10"))
         transaction.put_series_state(SeriesKey(Metric.MAU, 7, "2025-10"), SeriesState((), None))
@@ -76,7 +81,8 @@ def test_a_transaction_sees_its_own_changes(store: Store) -> None:
         assert transaction.user_indices(pseudonyms(20, 10)).tolist() == [1, 0]
         transaction.update_members(DAY, BitMap(indices), BitMap())
         assert transaction.members(DAY, DAY) == BitMap([0, 1])
-        assert transaction.days_of(BitMap([1])) == [DAY]
+        assert transaction.erase_members(BitMap([1])) == 1
+        assert transaction.members(DAY, DAY) == BitMap([0])
         transaction.put_meta("name", "value")
         assert transaction.meta("name") == "value"
         transaction.append_ledger(ledger_row(1))

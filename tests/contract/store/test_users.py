@@ -5,23 +5,26 @@ from pyroaring import BitMap
 
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Metric, SeriesKey
-from dpdau.pipeline.ports import Store, Tombstone
-from support.stores import DAY, MAX_UINT64, pseudonyms
+from dpdau.pipeline.ports import Store
+from support.stores import DAY, MAX_UINT64, pseudonyms, tombstones, tombstones_as_rows
 
 
 def test_an_empty_store_knows_nothing(store: Store) -> None:
     key = SeriesKey(Metric.MAU, 30, "2025-10")
     with store.read() as reader:
         assert reader.user_indices(pseudonyms(1, 2)).tolist() == [-1, -1]
-        assert reader.tombstones(pseudonyms(1, 2)) == {}
+        assert tombstones_as_rows(reader.tombstones(pseudonyms(1, 2))) == []
+        assert tombstones_as_rows(reader.tombstones()) == []
+        assert reader.known_users() == BitMap()
+        assert reader.pseudonyms_of(np.array([0, 9_999])).tolist() == [0, 0]
         assert reader.members(0, DAY) == BitMap()
-        assert reader.days_of(BitMap([0, 1])) == []
         assert reader.ledger() == []
         assert reader.ledger_head() is None
         assert reader.ledger_row(LedgerKind.RELEASE, "dau") is None
         assert reader.series_state(key) is None
         assert reader.series_keys() == []
         assert reader.erasure("unknown") is None
+        assert reader.erasure_of("unknown") is None
         assert reader.unfinished_erasures() == []
         assert reader.meta("unknown") is None
 
@@ -57,25 +60,26 @@ def test_empty_batches_are_answered_with_empty_arrays(store: Store) -> None:
     with store.write() as transaction:
         assert transaction.allot_indices(pseudonyms()).dtype == np.int64
         assert transaction.user_indices(pseudonyms()).tolist() == []
-        assert transaction.tombstones(pseudonyms()) == {}
-        transaction.put_tombstones([])
+        assert tombstones_as_rows(transaction.tombstones(pseudonyms())) == []
+        assert transaction.pseudonyms_of(np.array([], dtype=np.int64)).tolist() == []
+        transaction.put_tombstones(tombstones())
+        transaction.rename(pseudonyms(), pseudonyms())
         transaction.forget_users(pseudonyms())
         transaction.update_members(DAY, BitMap(), BitMap())
-        assert transaction.days_of(BitMap()) == []
+        assert transaction.erase_members(BitMap()) == 0
 
 
 def test_pseudonyms_use_all_64_bits(store: Store) -> None:
-    extremes = pseudonyms(0, 1, 2**63 - 1, 2**63, 2**63 + 1, MAX_UINT64)
-    tombstone = Tombstone(MAX_UINT64, DAY, DAY, None)
+    extremes = pseudonyms(2, 1, 2**63 - 1, 2**63, 2**63 + 1, MAX_UINT64)
+    erased = [(2**63, DAY, DAY, 3), (MAX_UINT64, DAY, DAY, -1)]
     with store.write() as transaction:
         transaction.allot_indices(extremes)
-        transaction.put_tombstones([tombstone, Tombstone(2**63, DAY, DAY, 3)])
+        transaction.put_tombstones(tombstones(*erased))
     with store.read() as reader:
         assert reader.user_indices(extremes).tolist() == [0, 1, 2, 3, 4, 5]
-        assert reader.tombstones(extremes) == {
-            MAX_UINT64: tombstone,
-            2**63: Tombstone(2**63, DAY, DAY, 3),
-        }
+        assert tombstones_as_rows(reader.tombstones(extremes)) == erased
+        assert tombstones_as_rows(reader.tombstones()) == erased
+        assert np.array_equal(reader.pseudonyms_of(np.arange(6)), extremes)
 
 
 def test_a_forgotten_user_is_a_stranger_and_others_are_not(store: Store) -> None:
@@ -99,9 +103,7 @@ def test_a_returning_person_gets_the_index_of_their_tombstone(store: Store) -> N
     with store.write() as transaction:
         transaction.allot_indices(pseudonyms(10, 2**63 + 20, 30))
         transaction.forget_users(pseudonyms(2**63 + 20, 30))
-        transaction.put_tombstones(
-            [Tombstone(2**63 + 20, DAY, DAY, 1), Tombstone(30, DAY, DAY, None)]
-        )
+        transaction.put_tombstones(tombstones((2**63 + 20, DAY, DAY, 1), (30, DAY, DAY, -1)))
     with store.write() as transaction:
         returned = transaction.allot_indices(pseudonyms(40, 2**63 + 20, 30, 10, 50))
         assert returned.tolist() == [3, 1, 4, 0, 5]
@@ -113,7 +115,7 @@ def test_returning_people_alone_use_no_new_index_up(store: Store) -> None:
     with store.write() as transaction:
         transaction.allot_indices(pseudonyms(10))
         transaction.forget_users(pseudonyms(10))
-        transaction.put_tombstones([Tombstone(10, DAY, DAY, 0)])
+        transaction.put_tombstones(tombstones((10, DAY, DAY, 0)))
         assert transaction.allot_indices(pseudonyms(10)).tolist() == [0]
         assert transaction.allot_indices(pseudonyms(20)).tolist() == [1]
 
@@ -131,10 +133,35 @@ def test_batches_of_hundreds_of_thousands_are_stored(store: Store) -> None:
 
 def test_a_later_tombstone_replaces_the_earlier_one(store: Store) -> None:
     with store.write() as transaction:
-        transaction.put_tombstones([Tombstone(10, DAY, DAY, 4), Tombstone(20, DAY, DAY, None)])
-        transaction.put_tombstones([Tombstone(10, DAY + 5, DAY + 6, None)])
+        transaction.put_tombstones(tombstones((10, DAY, DAY, 4), (20, DAY, DAY, -1)))
+        transaction.put_tombstones(tombstones((10, DAY + 5, DAY + 6, -1)))
     with store.read() as reader:
-        assert reader.tombstones(pseudonyms(20, 10, 99)) == {
-            10: Tombstone(10, DAY + 5, DAY + 6, None),
-            20: Tombstone(20, DAY, DAY, None),
-        }
+        assert tombstones_as_rows(reader.tombstones(pseudonyms(20, 10, 99))) == [
+            (10, DAY + 5, DAY + 6, -1),
+            (20, DAY, DAY, -1),
+        ]
+
+
+def test_known_users_are_those_who_were_not_forgotten(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 20, 30))
+        transaction.forget_users(pseudonyms(20))
+        assert transaction.known_users() == BitMap([0, 2])
+    with store.read() as reader:
+        assert reader.known_users() == BitMap([0, 2])
+        assert reader.pseudonyms_of(np.array([2, 1, 0])).tolist() == [30, 0, 10]
+
+
+def test_renamed_users_and_tombstones_are_found_under_the_new_pseudonym_only(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 20, 30))
+        transaction.put_tombstones(tombstones((40, DAY, DAY, 7), (50, DAY, DAY, -1)))
+        transaction.rename(pseudonyms(30, 40, 10, 98), pseudonyms(31, 41, 11, 99))
+    with store.read() as reader:
+        wanted = pseudonyms(10, 11, 20, 30, 31, 98, 99)
+        assert reader.user_indices(wanted).tolist() == [-1, 0, 1, -1, 2, -1, -1]
+        assert reader.pseudonyms_of(np.arange(3)).tolist() == [11, 20, 31]
+        assert tombstones_as_rows(reader.tombstones()) == [
+            (41, DAY, DAY, 7),
+            (50, DAY, DAY, -1),
+        ]

@@ -16,10 +16,15 @@ from dpdau.errors import (
     StoreReadOnlyError,
     StoreVersionError,
 )
+from dpdau.model.releases import Metric, SeriesKey
+from dpdau.pipeline.ports import SeriesState
 from dpdau.store import SqliteStore
 from dpdau.store.sqlite.statements import migrations
-from support.stores import DAY, ledger_row
+from support.stores import DAY, ledger_row, pseudonyms, tombstones
 
+OVERWRITE = """
+UPDATE cells SET content = ? WHERE cell IN (SELECT cell FROM shards WHERE day = ?)
+"""
 PAGE_BYTES = 4096
 
 
@@ -31,6 +36,8 @@ def directory(path: Path) -> None:
 def a_store_with_content(path: Path) -> None:
     store = SqliteStore(path)
     with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10, 20))
+        transaction.put_tombstones(tombstones((30, DAY, DAY, 7)))
         for day in range(40):
             transaction.update_members(DAY + day, BitMap(range(0, 60_000, 3)), BitMap())
         transaction.append_ledger(ledger_row(1))
@@ -171,7 +178,7 @@ def test_a_crash_while_the_log_was_copied_back_loses_nothing(path: Path, tmp_pat
     crashed.mkdir()
     store = SqliteStore(path)
     with store.write() as transaction:
-        transaction.update_members(DAY, BitMap(range(0, 60_000, 2)), BitMap())
+        transaction.update_members(DAY, BitMap(range(0, 900_000, 2)), BitMap())
         transaction.append_ledger(ledger_row(1))
     for file in path.parent.iterdir():
         shutil.copy(file, crashed)
@@ -183,7 +190,7 @@ def test_a_crash_while_the_log_was_copied_back_loses_nothing(path: Path, tmp_pat
 
     recovered = SqliteStore(crashed / path.name)
     with recovered.read() as reader:
-        assert reader.members(DAY, DAY) == BitMap(range(0, 60_000, 2))
+        assert reader.members(DAY, DAY) == BitMap(range(0, 900_000, 2))
         assert reader.ledger() == [ledger_row(1)]
     recovered.close()
 
@@ -198,7 +205,7 @@ def test_a_broken_page_is_told_when_it_is_read_and_the_rest_stays_usable(path: P
     a_store_with_content(path)
     with closing(sqlite3.connect(path)) as connection:
         (root,) = connection.execute(
-            "SELECT rootpage FROM sqlite_schema WHERE name = 'membership'"
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'shards'"
         ).fetchone()
     with path.open("r+b") as file:
         file.seek((root - 1) * PAGE_BYTES)
@@ -218,12 +225,49 @@ def test_a_broken_page_is_told_when_it_is_read_and_the_rest_stays_usable(path: P
 def test_a_broken_bitmap_is_told_with_its_day(path: Path, blob: bytes) -> None:
     a_store_with_content(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE membership SET bitmap = ? WHERE day = ?", (blob, DAY))
+        connection.execute(OVERWRITE, (len(blob).to_bytes(4, "little") + blob, DAY))
     store = SqliteStore(path)
     with store.read() as reader:
         with pytest.raises(StoreCorruptError, match=f"a bitmap of day {DAY} is broken"):
             reader.members(DAY, DAY + 1)
         assert len(reader.members(DAY + 1, DAY + 1)) == 20_000
+    store.close()
+
+
+def test_a_cell_that_claims_more_than_it_has_is_told(path: Path) -> None:
+    a_store_with_content(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(OVERWRITE, (b"\xff\xff\0\0bits", DAY))
+    store = SqliteStore(path)
+    with store.read() as reader, pytest.raises(StoreCorruptError, match="a cell of 8 bytes claims"):
+        reader.members(DAY, DAY)
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["users", "tombstones"])
+def test_a_page_of_another_size_is_told(path: Path, kind: str) -> None:
+    a_store_with_content(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "UPDATE cells SET content = x'03000000616263' "
+            "WHERE cell IN (SELECT cell FROM pages WHERE kind = ?)",
+            (kind,),
+        )
+    store = SqliteStore(path)
+    with pytest.raises(StoreCorruptError, match=f"a page of {kind} holds 3 bytes"):
+        store.warm()
+    store.close()
+
+
+def test_the_state_of_a_series_that_cannot_be_read_is_told(path: Path) -> None:
+    store = SqliteStore(path)
+    key = SeriesKey(Metric.MAU, 30, "2025-10")
+    with store.write() as transaction:
+        transaction.put_series_state(key, SeriesState((1,), None))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE cells SET content = zeroblob(8)")
+    with store.read() as reader, pytest.raises(StoreCorruptError, match="the state of"):
+        reader.series_state(key)
     store.close()
 
 

@@ -73,7 +73,7 @@ def test_every_table_is_strict(connection: sqlite3.Connection) -> None:
         "SELECT name, strict FROM pragma_table_list "
         "WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%'"
     ).fetchall()
-    assert len(tables) == 8
+    assert len(tables) == 9
     assert all(strict for _, strict in tables)
 
 
@@ -95,21 +95,17 @@ def test_the_file_itself_refuses_to_change_or_skip_ledger_rows(
     assert connection.execute("SELECT sequence, subject FROM ledger").fetchall() == [(1, "first")]
 
 
-def test_two_people_never_share_an_index(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO users VALUES (10, 0)")
-    with pytest.raises(sqlite3.IntegrityError, match=r"users\.user_index"):
-        connection.execute("INSERT INTO users VALUES (20, 0)")
-
-
-def test_membership_is_kept_in_shards_and_empty_ones_are_removed(
+def test_membership_is_kept_in_one_bitmap_a_day_and_shard(
     store: SqliteStore, connection: sqlite3.Connection
 ) -> None:
     with store.write() as transaction:
         transaction.update_members(DAY, BitMap([1, 65_535, 65_536, 200_000]), BitMap())
         transaction.update_members(DAY, BitMap([2]), BitMap([65_536]))
-    rows = connection.execute("SELECT day, shard, bitmap FROM membership").fetchall()
-    kept = {(day, shard): set(BitMap.deserialize(blob)) for day, shard, blob in rows}
-    assert kept == {(DAY, 0): {1, 2, 65_535}, (DAY, 3): {200_000}}
+    rows = connection.execute(
+        "SELECT day, shard, content FROM shards JOIN cells USING (cell)"
+    ).fetchall()
+    kept = {(day, shard): set(BitMap.deserialize(cell[4:])) for day, shard, cell in rows}
+    assert kept == {(DAY, 0): {1, 2, 65_535}, (DAY, 1): set(), (DAY, 3): {200_000}}
 
 
 def test_a_repeated_update_writes_nothing(store: SqliteStore, path: Path) -> None:

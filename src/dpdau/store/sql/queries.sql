@@ -1,63 +1,81 @@
 -- Each query stands under its name. Lists travel as JSON, whose `key` is the position.
 
--- pin_snapshot --
-SELECT 1 FROM sqlite_schema LIMIT 1;
+-- generation --
+SELECT value FROM counters WHERE name = 'generation';
 
--- user_indices --
-SELECT wanted.key, users.user_index
-FROM json_each(:pseudonyms) AS wanted
-CROSS JOIN users ON users.pseudonym = wanted.value;
+-- put_generation --
+UPDATE counters SET value = :generation WHERE name = 'generation';
 
--- insert_users --
-INSERT INTO users (pseudonym, user_index)
-SELECT value, key + :first_index FROM json_each(:pseudonyms);
-
--- delete_users --
-DELETE FROM users WHERE pseudonym IN (SELECT value FROM json_each(:pseudonyms));
-
--- take_user_indices --
-UPDATE counters SET value = value + :count WHERE name = 'next_user_index'
+-- take_numbers --
+UPDATE counters SET value = value + :count WHERE name = :name
 RETURNING value - :count;
 
--- members --
-SELECT day, bitmap FROM membership WHERE day BETWEEN :first_day AND :last_day;
+-- add_cell --
+INSERT INTO cells (content) VALUES (:content) RETURNING cell;
 
--- shards_of_day --
-SELECT shard, bitmap FROM membership
-WHERE day = :day AND shard IN (SELECT value FROM json_each(:shards));
+-- write_cell --
+UPDATE cells SET content = :content WHERE cell = :cell;
 
--- days_of_shards --
-SELECT day, bitmap FROM membership
-WHERE shard IN (SELECT value FROM json_each(:shards))
-ORDER BY day;
+-- free_cell --
+INSERT INTO free_cells (capacity, cell) VALUES (:capacity, :cell);
+
+-- take_free_cell --
+DELETE FROM free_cells
+WHERE capacity = :capacity
+    AND cell = (SELECT min(cell) FROM free_cells WHERE capacity = :capacity)
+RETURNING cell;
+
+-- pages --
+SELECT pages.page, cells.content
+FROM pages LEFT JOIN cells ON cells.cell = pages.cell
+WHERE pages.kind = :kind AND pages.generation > :generation;
+
+-- some_pages --
+SELECT wanted.key, pages.cell, pages.capacity, cells.content
+FROM json_each(:pages) AS wanted
+CROSS JOIN pages ON pages.kind = :kind AND pages.page = wanted.value
+LEFT JOIN cells ON cells.cell = pages.cell;
+
+-- put_page --
+INSERT INTO pages (kind, page, cell, capacity, generation)
+VALUES (:kind, :page, :cell, :capacity, :generation)
+ON CONFLICT (kind, page) DO UPDATE
+SET cell = excluded.cell, capacity = excluded.capacity, generation = excluded.generation;
+
+-- newest_day --
+SELECT max(day) FROM shards;
+
+-- shards_of_days --
+SELECT shards.day, shards.shard, cells.content
+FROM shards CROSS JOIN cells ON cells.cell = shards.cell
+WHERE shards.day BETWEEN :first_day AND :last_day;
+
+-- some_shards --
+SELECT shards.shard, cells.content
+FROM json_each(:shards) AS wanted
+CROSS JOIN shards ON shards.day = :day AND shards.shard = wanted.value
+CROSS JOIN cells ON cells.cell = shards.cell;
+
+-- days_of_shard --
+SELECT day FROM shards WHERE shard = :shard ORDER BY day;
+
+-- some_days --
+SELECT shards.day, cells.content
+FROM json_each(:days) AS wanted
+CROSS JOIN shards ON shards.day = wanted.value AND shards.shard = :shard
+CROSS JOIN cells ON cells.cell = shards.cell;
+
+-- places_of_shards --
+SELECT shards.shard, shards.cell, shards.capacity
+FROM json_each(:shards) AS wanted
+CROSS JOIN shards ON shards.day = :day AND shards.shard = wanted.value;
 
 -- put_shard --
-INSERT INTO membership (day, shard, bitmap) VALUES (:day, :shard, :bitmap)
-ON CONFLICT (day, shard) DO UPDATE SET bitmap = excluded.bitmap;
+INSERT INTO shards (day, shard, cell, capacity) VALUES (:day, :shard, :cell, :capacity)
+ON CONFLICT (day, shard) DO UPDATE SET cell = excluded.cell, capacity = excluded.capacity;
 
--- delete_shard --
-DELETE FROM membership WHERE day = :day AND shard = :shard;
-
--- drop_membership --
-DELETE FROM membership WHERE day < :day;
-
--- tombstones --
-SELECT
-    tombstones.pseudonym, tombstones.erased_on, tombstones.recorded_on, tombstones.user_index
-FROM json_each(:pseudonyms) AS wanted
-CROSS JOIN tombstones ON tombstones.pseudonym = wanted.value;
-
--- put_tombstone --
-INSERT INTO tombstones (pseudonym, erased_on, recorded_on, user_index)
-VALUES (:pseudonym, :erased_on, :recorded_on, :user_index)
-ON CONFLICT (pseudonym) DO UPDATE
-SET
-    erased_on = excluded.erased_on,
-    recorded_on = excluded.recorded_on,
-    user_index = excluded.user_index;
-
--- drop_tombstones --
-DELETE FROM tombstones WHERE recorded_on < :day;
+-- drop_shards --
+DELETE FROM shards WHERE day >= :first_day AND day < :day RETURNING cell, capacity;
 
 -- ledger --
 SELECT sequence, kind, metric, period, subject, recorded_at, charge, body, previous_hash, hash
@@ -95,39 +113,51 @@ INSERT INTO ledger (
 );
 
 -- series_state --
-SELECT totals, limiter FROM series_state
-WHERE metric = :metric AND window_days = :window_days AND period = :period;
+SELECT cells.content
+FROM series CROSS JOIN cells ON cells.cell = series.cell
+WHERE series.metric = :metric
+    AND series.window_days = :window_days
+    AND series.period = :period;
 
 -- series_keys --
-SELECT metric, window_days, period FROM series_state ORDER BY metric, window_days, period;
+SELECT metric, window_days, period FROM series ORDER BY metric, window_days, period;
 
--- put_series_state --
-INSERT INTO series_state (metric, window_days, period, totals, limiter)
-VALUES (:metric, :window_days, :period, :totals, :limiter)
+-- series_place --
+SELECT cell, capacity FROM series
+WHERE metric = :metric AND window_days = :window_days AND period = :period;
+
+-- put_series_place --
+INSERT INTO series (metric, window_days, period, cell, capacity)
+VALUES (:metric, :window_days, :period, :cell, :capacity)
 ON CONFLICT (metric, window_days, period) DO UPDATE
-SET totals = excluded.totals, limiter = excluded.limiter;
+SET cell = excluded.cell, capacity = excluded.capacity;
 
--- drop_series_state --
-DELETE FROM series_state
+-- drop_series_place --
+DELETE FROM series
 WHERE metric = :metric AND window_days = :window_days AND period = :period;
 
 -- erasure --
-SELECT erasure_id, requested_at, completed_at, users, days_touched FROM erasures
-WHERE erasure_id = :erasure_id;
+SELECT body FROM erasures WHERE erasure_id = :erasure_id;
+
+-- erasure_of --
+SELECT body FROM erasures WHERE request_key = :request_key;
 
 -- unfinished_erasures --
-SELECT erasure_id, requested_at, completed_at, users, days_touched FROM erasures
-WHERE completed_at IS NULL
-ORDER BY requested_at, erasure_id;
+SELECT body FROM erasures WHERE NOT is_finished ORDER BY requested_at, erasure_id;
 
 -- put_erasure --
-INSERT INTO erasures (erasure_id, requested_at, completed_at, users, days_touched)
-VALUES (:erasure_id, :requested_at, :completed_at, :users, :days_touched)
+INSERT INTO erasures (erasure_id, requested_at, request_key, is_finished, body)
+VALUES (:erasure_id, :requested_at, :request_key, :is_finished, :body)
 ON CONFLICT (erasure_id) DO UPDATE
 SET requested_at = excluded.requested_at,
-    completed_at = excluded.completed_at,
-    users = excluded.users,
-    days_touched = excluded.days_touched;
+    request_key = excluded.request_key,
+    is_finished = excluded.is_finished,
+    body = excluded.body;
+
+-- forget_requests --
+UPDATE erasures
+SET request_key = NULL, body = json_remove(body, '$.request_key', '$.request_digest')
+WHERE request_key IS NOT NULL AND requested_at < :day;
 
 -- meta --
 SELECT value FROM meta WHERE name = :name;

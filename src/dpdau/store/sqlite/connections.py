@@ -6,18 +6,25 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from dpdau.errors import StoreCorruptError, StoreReadOnlyError, StoreVersionError
+from dpdau.errors import (
+    StoreBusyError,
+    StoreCorruptError,
+    StoreReadOnlyError,
+    StoreVersionError,
+)
+from dpdau.store.sqlite.conversions import CONVERSIONS
+from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.statements import migrations
 
-__all__ = ["APPLICATION_ID", "ReaderPool", "connect", "prepare"]
+__all__ = ["APPLICATION_ID", "ReaderPool", "connect", "empty_log", "prepare"]
 
 # "dpda" in ASCII, where SQLite keeps the mark of the program that a file belongs to.
 APPLICATION_ID = 0x64706461
 
 _OWNER_ONLY = 0o600
 
-# New users lie anywhere in their table, so a batch of them touches about as many pages; a log of
-# 32 MB lets several batches share the work of copying those back.
+# Batches change the same shards again and again; a log of 32 MB lets several of them share the
+# work of copying those back.
 _SETTINGS = """
 PRAGMA synchronous = FULL;
 PRAGMA secure_delete = ON;
@@ -70,7 +77,25 @@ def prepare(path: Path, busy_timeout_seconds: float) -> None:
             # content and without it.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
-        _migrate(connection, path)
+        if _migrate(connection, path):
+            # Former layouts let copies of rows stay behind.
+            connection.execute("VACUUM")
+            empty_log(connection, busy_timeout_seconds)
+
+
+def empty_log(connection: sqlite3.Connection, busy_timeout_seconds: float) -> None:
+    """Copy the write-ahead log into the file and cut it to nothing.
+
+    Args:
+        connection: outside any transaction.
+        busy_timeout_seconds: how long the connection waits for readers.
+
+    Raises:
+        StoreBusyError: if a reader still needs the log when the waiting time ends.
+    """
+    blocked, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if blocked:
+        raise StoreBusyError(busy_timeout_seconds)
 
 
 def _create(path: Path) -> None:
@@ -113,7 +138,8 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
     return not pages
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
+    """Bring the schema to the newest version; says whether content was converted."""
     newest = migrations()[-1].version
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -123,12 +149,15 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         for migration in migrations()[found:]:
             for statement in migration.statements:
                 connection.execute(statement)
+            if migration.version in CONVERSIONS:
+                CONVERSIONS[migration.version](Session(connection, path))
         # Recorded even if nothing changed: on a file that cannot be written, BEGIN IMMEDIATE
         # succeeds and only a real change fails.
         connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
     finally:
         connection.rollback()
+    return found > 0 and any(version > found for version in CONVERSIONS)
 
 
 class ReaderPool:

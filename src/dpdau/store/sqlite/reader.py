@@ -1,7 +1,7 @@
 """Reading from SQLite: one transaction's consistent view."""
 
-import sqlite3
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,53 +9,74 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.errors import LedgerDamagedError, StoreCorruptError
+from dpdau.errors import LedgerDamagedError
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
-from dpdau.pipeline.ports import SeriesState, Tombstone
-from dpdau.store.sqlite.statements import query
+from dpdau.pipeline.ports import SeriesState, Tombstones
+from dpdau.store.key_index import KeyIndex
+from dpdau.store.sqlite.cells import Cells
+from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
+from dpdau.store.sqlite.session import Session
+from dpdau.store.sqlite.shards import Shards
+from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot, read_index
 
-__all__ = ["SHARD_BITS", "SqliteReader", "as_json", "series_parameters", "shards_of", "signed"]
-
-# A shard is one container of a Roaring bitmap.
-SHARD_BITS = 16
-
-_UINT64_MASK = (1 << 64) - 1
+__all__ = ["SqliteReader", "series_parameters"]
 
 
 class SqliteReader:
     """What a connection sees within its transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(
+        self, session: Session, snapshot: Snapshot, learn: Callable[[Snapshot], None]
+    ) -> None:
+        """Look at a transaction's view.
+
+        Args:
+            session: the transaction.
+            snapshot: what is in memory of the generation that it sees.
+            learn: is given the snapshot each time that it has become more complete.
+        """
+        self._session = session
+        self._snapshot = snapshot
+        self._learn = learn
+        self._cells = Cells(session)
+        self._shards = Shards(session)
+        self._user_pages = Pages(session, USERS)
+        self._tombstone_pages = Pages(session, TOMBSTONES)
 
     def user_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The index of each pseudonym, in the same order; -1 where it is unknown."""
-        indices = np.full(len(pseudonyms), -1, dtype=np.int64)
-        rows = self._all("user_indices", pseudonyms=as_json(signed(pseudonyms)))
-        if rows:
-            found = np.array(rows, dtype=np.int64)
-            indices[found[:, 0]] = found[:, 1]
-        return indices
+        return self._users().find(pseudonyms)
 
-    def tombstones(self, pseudonyms: NDArray[np.uint64]) -> dict[int, Tombstone]:
-        """The tombstones among these pseudonyms, by pseudonym."""
-        rows = self._all("tombstones", pseudonyms=as_json(signed(pseudonyms)))
-        tombstones = (Tombstone(pseudonym & _UINT64_MASK, *columns) for pseudonym, *columns in rows)
-        return {tombstone.pseudonym: tombstone for tombstone in tombstones}
+    def known_users(self) -> BitMap:
+        """The indices that someone has."""
+        return BitMap(self._users().slots())
+
+    def pseudonyms_of(self, user_indices: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The pseudonym of each index, in the same order; 0 where nobody has it."""
+        pseudonyms: NDArray[np.uint64] = self._user_pages.read(user_indices)["pseudonym"]
+        return pseudonyms
+
+    def tombstones(self, pseudonyms: NDArray[np.uint64] | None = None) -> Tombstones:
+        """Those of these pseudonyms that have a tombstone; by default every tombstone."""
+        index = self._tombstone_numbers()
+        numbers = index.slots().astype(np.int64) if pseudonyms is None else index.find(pseudonyms)
+        records = self._tombstone_pages.read(np.unique(numbers[numbers >= 0]))
+        records = records[np.argsort(records["pseudonym"])]
+        return Tombstones(
+            records["pseudonym"],
+            records["erased_on"],
+            records["recorded_on"],
+            records["user_index"],
+        )
 
     def members(self, first_day: int, last_day: int) -> BitMap:
         """The indices of everyone active on any of these days (ordinals, both included)."""
-        rows = self._all("members", first_day=first_day, last_day=last_day)
-        return BitMap.union(BitMap(), *(self._bitmap(blob, day) for day, blob in rows))
-
-    def days_of(self, user_indices: BitMap) -> list[int]:
-        """The ordinals of the days on which any of these users is active, ascending."""
-        rows = self._all("days_of_shards", shards=as_json(shards_of(user_indices)))
-        days = {day for day, blob in rows if self._bitmap(blob, day).intersect(user_indices)}
-        return sorted(days)
+        if last_day - first_day >= MAX_DAYS:
+            return self._shards.members(first_day, last_day)
+        days = self._days(range(first_day, last_day + 1))
+        return BitMap.union(BitMap(), *(part for day in days.values() for part in day.values()))
 
     def ledger(
         self,
@@ -70,59 +91,93 @@ class SqliteReader:
         name = "ledger_of_period" if indexed else "ledger"
         return [
             self._ledger_row(row)
-            for row in self._all(name, metric=metric, period=period, kind=kind, after=after)
+            for row in self._session.rows(
+                name, metric=metric, period=period, kind=kind, after=after
+            )
         ]
 
     def ledger_row(self, kind: LedgerKind, subject: str) -> LedgerRow | None:
         """The row that records this subject."""
-        row = self._one("ledger_row", kind=kind, subject=subject)
+        row = self._session.row("ledger_row", kind=kind, subject=subject)
         return None if row is None else self._ledger_row(row)
 
     def ledger_head(self) -> LedgerRow | None:
         """The newest row."""
-        row = self._one("ledger_head")
+        row = self._session.row("ledger_head")
         return None if row is None else self._ledger_row(row)
 
     def series_state(self, key: SeriesKey) -> SeriesState | None:
         """The private state of a running series."""
-        row = self._one("series_state", **series_parameters(key))
+        row = self._session.row("series_state", **series_parameters(key))
         if row is None:
             return None
-        totals, limiter = row
-        return SeriesState(msgspec.json.decode(totals, type=tuple[int, ...]), limiter)
+        try:
+            return msgspec.msgpack.decode(self._cells.content(row[0]), type=SeriesState)
+        except msgspec.MsgspecError as error:
+            raise self._session.corrupt(f"the state of {key} cannot be read") from error
 
     def series_keys(self) -> list[SeriesKey]:
         """The series that have private state."""
         return [
             SeriesKey(Metric(metric), window_days, period)
-            for metric, window_days, period in self._all("series_keys")
+            for metric, window_days, period in self._session.rows("series_keys")
         ]
 
     def erasure(self, erasure_id: str) -> Erasure | None:
         """The record of an erasure."""
-        row = self._one("erasure", erasure_id=erasure_id)
-        return None if row is None else _erasure(row)
+        return self._erasure(self._session.row("erasure", erasure_id=erasure_id))
+
+    def erasure_of(self, request_key: str) -> Erasure | None:
+        """The record of the erasure that was requested under this key."""
+        return self._erasure(self._session.row("erasure_of", request_key=request_key))
 
     def unfinished_erasures(self) -> list[Erasure]:
-        """The erasures whose pages have not been purged yet."""
-        return [_erasure(row) for row in self._all("unfinished_erasures")]
+        """The erasures that were neither completed nor refused, oldest first."""
+        rows = self._session.rows("unfinished_erasures")
+        return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
-        row = self._one("meta", name=name)
+        row = self._session.row("meta", name=name)
         return None if row is None else str(row[0])
 
-    def _all(self, name: str, /, **parameters: Any) -> list[Any]:
-        return self._connection.execute(query(name), parameters).fetchall()
+    def warm(self) -> None:
+        """Read what is kept in memory: who is known, who was erased, and the newest days."""
+        self._users()
+        self._tombstone_numbers()
+        newest = self._shards.newest_day()
+        if newest is not None:
+            self._days(range(newest - MAX_DAYS + 1, newest + 1))
 
-    def _one(self, name: str, /, **parameters: Any) -> Any:
-        return self._connection.execute(query(name), parameters).fetchone()
+    def _users(self) -> KeyIndex:
+        users = self._snapshot.users
+        if users is None:
+            users = read_index(self._session, USERS)
+            self._learned(replace(self._snapshot, users=users))
+        return users
 
-    def _bitmap(self, blob: bytes, day: int) -> BitMap:
-        try:
-            return BitMap.deserialize(blob)
-        except (IndexError, ValueError) as error:
-            raise StoreCorruptError(self._path, f"a bitmap of day {day} is broken") from error
+    def _tombstone_numbers(self) -> KeyIndex:
+        tombstones = self._snapshot.tombstones
+        if tombstones is None:
+            tombstones = read_index(self._session, TOMBSTONES)
+            self._learned(replace(self._snapshot, tombstones=tombstones))
+        return tombstones
+
+    def _days(self, wanted: Collection[int]) -> dict[int, Mapping[int, BitMap]]:
+        """By day and shard, who was active on these days; ascending and not too many."""
+        missing = [day for day in wanted if day not in self._snapshot.days]
+        read = self._shards.of_days(missing[0], missing[-1]) if missing else {}
+        days = {day: self._snapshot.days.get(day, read.get(day, {})) for day in wanted}
+        if missing:
+            self._learned(self._snapshot.with_days({day: days[day] for day in missing}))
+        return days
+
+    def _learned(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._learn(snapshot)
+
+    def _erasure(self, row: tuple[str] | None) -> Erasure | None:
+        return None if row is None else msgspec.json.decode(row[0], type=Erasure)
 
     def _ledger_row(self, row: tuple[Any, ...]) -> LedgerRow:
         sequence, kind, metric, period, subject, recorded_at, charge, body, previous, own = row
@@ -146,27 +201,6 @@ class SqliteReader:
             raise LedgerDamagedError(sequence, "it cannot be read") from error
 
 
-def as_json(values: NDArray[np.int64]) -> str:
-    """Integers as the JSON array that the queries take lists in."""
-    return msgspec.json.encode(values.tolist()).decode()
-
-
-def signed(pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The signed integers of the same bits, since SQLite has no others."""
-    return pseudonyms.astype(np.uint64, copy=False).view(np.int64)
-
-
-def shards_of(users: BitMap) -> NDArray[np.int64]:
-    """The shards that hold these indices, ascending."""
-    indices = np.frombuffer(users.to_array(), dtype=np.uint32)
-    return np.unique(indices >> SHARD_BITS).astype(np.int64)
-
-
 def series_parameters(key: SeriesKey) -> dict[str, Any]:
     """The columns that name a series."""
     return {"metric": key.metric, "window_days": key.window_days, "period": key.period}
-
-
-def _erasure(row: tuple[Any, ...]) -> Erasure:
-    columns = zip(Erasure.__struct_fields__, row, strict=True)
-    return msgspec.convert(dict(columns), Erasure)

@@ -1,16 +1,16 @@
 """The store in one SQLite file, which several processes may use at once."""
 
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from dpdau.errors import StoreBusyError, StoreCorruptError, StoreError
-from dpdau.store.sqlite.connections import ReaderPool, connect, prepare
+from dpdau.errors import StoreCorruptError, StoreError
+from dpdau.store.sqlite.connections import ReaderPool, connect, empty_log, prepare
 from dpdau.store.sqlite.faults import translated
 from dpdau.store.sqlite.reader import SqliteReader
-from dpdau.store.sqlite.statements import query
+from dpdau.store.sqlite.session import Session
+from dpdau.store.sqlite.snapshot import SnapshotCache
 from dpdau.store.sqlite.transaction import SqliteTransaction
 
 __all__ = ["SqliteStore"]
@@ -20,8 +20,8 @@ class SqliteStore:
     """Everything in one file, with its write-ahead log beside it.
 
     Readers see the last commit before they began and wait for nobody. Writers take turns, in
-    this process by a lock and among processes by SQLite's. Nothing is cached between
-    transactions, so that another process's commits are seen at once.
+    this process by a lock and among processes by SQLite's. Another process's commits are seen at
+    once: what is kept in memory belongs to one generation of the file (see `snapshot`).
     """
 
     def __init__(self, path: Path, *, busy_timeout_seconds: float = 10) -> None:
@@ -39,6 +39,7 @@ class SqliteStore:
         self._writing = threading.Lock()
         self._writing_thread: int | None = None
         self._closed = False
+        self._cache = SnapshotCache()
         with translated(path, busy_timeout_seconds):
             prepare(path, busy_timeout_seconds)
             self._identity = self._file_identity()
@@ -53,9 +54,8 @@ class SqliteStore:
             connection = self._readers.take()
             try:
                 connection.execute("BEGIN")
-                # The snapshot is taken at the first statement that reads, not at BEGIN.
-                connection.execute(query("pin_snapshot")).fetchone()
-                yield SqliteReader(connection, self._path)
+                session = Session(connection, self._path)
+                yield SqliteReader(session, self._cache.at(session), self._cache.keep)
             finally:
                 self._readers.give_back(connection)
 
@@ -65,8 +65,13 @@ class SqliteStore:
         with self._exclusive():
             self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield SqliteTransaction(self._writer, self._path)
-                self._writer.execute("COMMIT")
+                session = Session(self._writer, self._path)
+                transaction = SqliteTransaction(session, self._cache.at(session), self._cache.keep)
+                yield transaction
+                with self._cache.committing():
+                    snapshot = transaction.finished()
+                    self._writer.execute("COMMIT")
+                    self._cache.keep(snapshot)
             finally:
                 # After the commit there is nothing left to undo, and this does nothing.
                 self._writer.rollback()
@@ -74,22 +79,19 @@ class SqliteStore:
     def purge(self) -> None:
         """Make sure that what was deleted can no longer be found in any file of the store.
 
-        SQLite zeroes deleted cells, but a page that was once split keeps copies of cells that
-        moved away, and the log keeps former pages. So the file is rebuilt from its live content
-        and the log is emptied. This takes time in proportion to the file.
+        What tells of people is overwritten in place (see `cells`), so only the write-ahead log,
+        which keeps former pages, has to be copied back and emptied.
 
         Raises:
             StoreBusyError: if a reader still holds a former state when the waiting time ends.
         """
-        with (
-            self._exclusive(),
-            closing(connect(self._path, self._busy_timeout_seconds)) as connection,
-        ):
-            # First, so that while a reader holds the log back it does not grow by the file's
-            # size with every attempt.
-            self._empty_log(connection)
-            connection.execute("VACUUM")
-            self._empty_log(connection)
+        with self._exclusive():
+            empty_log(self._writer, self._busy_timeout_seconds)
+
+    def warm(self) -> None:
+        """Load what later calls answer quickly from; without it, the first ones take longer."""
+        with self.read() as reader:
+            reader.warm()
 
     def check(self) -> None:
         """Fail with a `StoreError` if the store cannot answer."""
@@ -116,11 +118,6 @@ class SqliteStore:
                 yield
             finally:
                 self._writing_thread = None
-
-    def _empty_log(self, connection: sqlite3.Connection) -> None:
-        blocked, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if blocked:
-            raise StoreBusyError(self._busy_timeout_seconds)
 
     def _require_usable(self) -> None:
         if self._closed:

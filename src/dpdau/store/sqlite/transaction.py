@@ -1,7 +1,8 @@
 """Writing to SQLite: the one exclusive transaction."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -12,71 +13,127 @@ from pyroaring import BitMap
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import SeriesKey
-from dpdau.pipeline.ports import SeriesState, Tombstone
-from dpdau.store.sqlite.reader import (
-    SHARD_BITS,
-    SqliteReader,
-    as_json,
-    series_parameters,
-    shards_of,
-    signed,
-)
-from dpdau.store.sqlite.statements import query
+from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
+from dpdau.store.key_index import KeyIndex
+from dpdau.store.sqlite.cells import Place
+from dpdau.store.sqlite.pages import TOMBSTONES, USERS
+from dpdau.store.sqlite.reader import SqliteReader, series_parameters
+from dpdau.store.sqlite.shards import parts
+from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["SqliteTransaction"]
+
+_NOBODY = BitMap()
 
 
 class SqliteTransaction(SqliteReader):
     """A view that may also change the file; it sees its own changes."""
 
+    _has_changed = False
+
+    def finished(self) -> Snapshot:
+        """Note the new generation, if there is one, and give what is in memory of it."""
+        if self._has_changed:
+            self._session.run("put_generation", generation=self._generation)
+            return replace(self._snapshot, generation=self._generation)
+        return self._snapshot
+
     def allot_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The index of each pseudonym (distinct ones), giving a new one to each unknown."""
         indices = self.user_indices(pseudonyms)
-        unknown = np.flatnonzero(indices < 0)
-        for position, former_index in self._returning(pseudonyms, unknown):
-            indices[position] = former_index
-            self._insert_users(pseudonyms[position : position + 1], former_index)
-        new = np.flatnonzero(indices < 0)
-        if len(new):
-            first = self._one("take_user_indices", count=len(new))[0]
-            indices[new] = np.arange(first, first + len(new))
-            self._insert_users(pseudonyms[new], first)
+        unknown = indices < 0
+        if not unknown.any():
+            return indices
+        wanted = pseudonyms[unknown]
+        indices[unknown] = self._former_indices(wanted)
+        new = indices < 0
+        indices[new] = self._take_numbers("next_user_index", int(new.sum()))
+        self._put_users(wanted, indices[unknown])
         return indices
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
-        """Make these users active, and those not active, on a day (an ordinal)."""
-        shards = shards_of(joins | leaves)
-        stored = dict(self._all("shards_of_day", day=day, shards=as_json(shards)))
-        kept, emptied = [], []
-        for shard in shards.tolist():
-            blob = stored.get(shard)
-            before = BitMap() if blob is None else self._bitmap(blob, day)
-            after = (before - leaves) | (joins & _indices_of(shard))
-            if after:
-                after.run_optimize()
-                kept.append({"day": day, "shard": shard, "bitmap": after.serialize()})
-            else:
-                emptied.append({"day": day, "shard": shard})
-        self._many("put_shard", kept)
-        self._many("delete_shard", emptied)
+        """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
+        joining, leaving = parts(joins), parts(leaves)
+        wanted = sorted(joining.keys() | leaving.keys())
+        before = self._some_shards(day, wanted)
+        after = {}
+        for shard in wanted:
+            members = before.get(shard, _NOBODY)
+            changed = (members - leaving.get(shard, _NOBODY)) | joining.get(shard, _NOBODY)
+            if changed != members:
+                after[shard] = changed
+        self._write_shards(day, after)
+
+    def erase_members(self, users: BitMap) -> int:
+        """Take these users off every day; returns how many (day, user) pairs that removed."""
+        removed = 0
+        after: dict[int, dict[int, BitMap]] = {}
+        for shard, leaving in parts(users).items():
+            for day, members in self._days_of_shard(shard):
+                if members.intersect(leaving):
+                    after.setdefault(day, {})[shard] = members - leaving
+                    removed += 0 if day == OUTDATED else members.intersection_cardinality(leaving)
+        for day, shards in after.items():
+            self._write_shards(day, shards)
+        return removed
 
     def forget_users(self, pseudonyms: NDArray[np.uint64]) -> None:
         """Remove the pseudonym → index mapping of these users."""
-        self._run("delete_users", pseudonyms=as_json(signed(pseudonyms)))
+        indices = self.user_indices(pseudonyms)
+        known = indices >= 0
+        if known.any():
+            nobody = np.zeros(1, dtype=USERS.record)
+            self._user_pages.write(np.unique(indices[known]), nobody, self._changing())
+            gone = np.unique(pseudonyms[known])
+            self._snapshot = replace(self._snapshot, users=self._users().put(gone))
 
-    def put_tombstones(self, tombstones: Sequence[Tombstone]) -> None:
+    def rename(self, old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
+        """Let users and tombstones that have an old pseudonym have the new one instead."""
+        indices = self.user_indices(old)
+        known = indices >= 0
+        if known.any():
+            self._snapshot = replace(self._snapshot, users=self._users().put(old[known]))
+            self._put_users(new[known], indices[known])
+        numbers = self._tombstone_numbers().find(old)
+        erased = numbers >= 0
+        if erased.any():
+            records = self._tombstone_pages.read(numbers[erased])
+            records["pseudonym"] = new[erased]
+            self._tombstone_pages.write(numbers[erased], records, self._changing())
+            index = self._tombstone_numbers().put(old[erased])
+            self._keep_tombstones(index.put(new[erased], numbers[erased].astype(np.uint32)))
+
+    def put_tombstones(self, tombstones: Tombstones) -> None:
         """Add or replace tombstones, by pseudonym."""
-        pseudonyms = np.array([tombstone.pseudonym for tombstone in tombstones], dtype=np.uint64)
-        rows = [
-            {**asdict(tombstone), "pseudonym": pseudonym}
-            for pseudonym, tombstone in zip(signed(pseudonyms).tolist(), tombstones, strict=True)
-        ]
-        self._many("put_tombstone", rows)
+        if not len(tombstones):
+            return
+        numbers = self._tombstone_numbers().find(tombstones.pseudonyms)
+        new = numbers < 0
+        numbers[new] = self._take_numbers("next_tombstone", int(new.sum()))
+        records = np.empty(len(tombstones), dtype=TOMBSTONES.record)
+        records["pseudonym"] = tombstones.pseudonyms
+        records["erased_on"] = tombstones.erased_on
+        records["recorded_on"] = tombstones.recorded_on
+        records["user_index"] = tombstones.user_indices
+        self._tombstone_pages.write(numbers, records, self._changing())
+        slots = numbers[new].astype(np.uint32)
+        self._keep_tombstones(self._tombstone_numbers().put(tombstones.pseudonyms[new], slots))
 
     def drop_before(self, day: int) -> None:
-        """Remove memberships of days, and tombstones recorded, before this ordinal."""
-        self._run("drop_membership", day=day)
-        self._run("drop_tombstones", day=day)
+        """Forget memberships, tombstones and request keys from before this ordinal."""
+        if self._shards.drop_before(OUTDATED + 1, day):
+            self._changing()
+            days = self._snapshot.days.items()
+            kept = {known: shards for known, shards in days if known >= day or known == OUTDATED}
+            self._snapshot = replace(self._snapshot, days=kept)
+        tombstones = self.tombstones()
+        expired = tombstones.pseudonyms[tombstones.recorded_on < day]
+        if len(expired):
+            numbers = self._tombstone_numbers().find(expired)
+            nobody = np.zeros(1, dtype=TOMBSTONES.record)
+            self._tombstone_pages.write(numbers, nobody, self._changing())
+            self._keep_tombstones(self._tombstone_numbers().put(expired))
+        self._session.run("forget_requests", day=date.fromordinal(day).isoformat())
 
     def append_ledger(self, row: LedgerRow) -> None:
         """Append a row whose sequence continues the ledger.
@@ -96,55 +153,106 @@ class SqliteTransaction(SqliteReader):
         columns["recorded_at"] = msgspec.to_builtins(row.recorded_at)
         columns["charge"] = None if row.charge is None else _json(row.charge)
         columns["body"] = _json(row.body)
-        self._run("append_ledger", **columns)
+        self._session.run("append_ledger", **columns)
 
     def put_series_state(self, key: SeriesKey, state: SeriesState) -> None:
         """Add or replace the private state of a series."""
-        self._run(
-            "put_series_state",
-            **series_parameters(key),
-            totals=_json(state.totals),
-            limiter=state.limiter,
+        place = self._cells.put(msgspec.msgpack.encode(state), self._series_place(key))
+        self._session.run(
+            "put_series_place", **series_parameters(key), cell=place.cell, capacity=place.capacity
         )
 
     def drop_series_state(self, key: SeriesKey) -> None:
         """Remove the private state of a series whose period is complete."""
-        self._run("drop_series_state", **series_parameters(key))
+        place = self._series_place(key)
+        self._cells.free([] if place is None else [place])
+        self._session.run("drop_series_place", **series_parameters(key))
 
     def put_erasure(self, erasure: Erasure) -> None:
         """Add or replace an erasure's record."""
-        self._run("put_erasure", **msgspec.to_builtins(erasure))
+        self._session.run(
+            "put_erasure",
+            erasure_id=erasure.erasure_id,
+            requested_at=msgspec.to_builtins(erasure.requested_at),
+            request_key=erasure.request_key,
+            is_finished=erasure.is_finished,
+            body=_json(erasure),
+        )
 
     def put_meta(self, name: str, value: str) -> None:
         """Add or replace a named value."""
-        self._run("put_meta", name=name, value=value)
+        self._session.run("put_meta", name=name, value=value)
 
-    def _returning(
-        self, pseudonyms: NDArray[np.uint64], unknown: NDArray[np.intp]
-    ) -> list[tuple[int, int]]:
-        """The positions of erased people who have an index to get back, and that index."""
-        tombstones = self.tombstones(pseudonyms[unknown])
-        if not tombstones:
-            return []
-        former = ((position, tombstones.get(int(pseudonyms[position]))) for position in unknown)
-        return [
-            (int(position), tombstone.user_index)
-            for position, tombstone in former
-            if tombstone is not None and tombstone.user_index is not None
-        ]
+    @property
+    def _generation(self) -> int:
+        """The generation that this transaction makes."""
+        return self._snapshot.generation + 1
 
-    def _insert_users(self, pseudonyms: NDArray[np.uint64], first_index: int) -> None:
-        self._run("insert_users", pseudonyms=as_json(signed(pseudonyms)), first_index=first_index)
+    def _changing(self) -> int:
+        """Say that users, tombstones or membership change; returns the generation to come."""
+        self._has_changed = True
+        return self._generation
 
-    def _run(self, name: str, /, **parameters: Any) -> None:
-        self._connection.execute(query(name), parameters)
+    def _learned(self, snapshot: Snapshot) -> None:
+        # What this transaction changed is nobody else's until it is committed.
+        self._snapshot = snapshot
+        if not self._has_changed:
+            self._learn(snapshot)
 
-    def _many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        self._connection.executemany(query(name), rows)
+    def _former_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The indices that erased people get back; -1 for everyone else."""
+        order = np.argsort(pseudonyms)
+        tombstones = self.tombstones(pseudonyms)
+        indices = np.full(len(pseudonyms), -1, dtype=np.int64)
+        at = np.searchsorted(pseudonyms[order], tombstones.pseudonyms)
+        indices[order[at]] = tombstones.user_indices
+        return indices
 
+    def _take_numbers(self, name: str, count: int) -> NDArray[np.int64]:
+        """Numbers that were never given out before."""
+        (first,) = self._session.row("take_numbers", name=name, count=count)
+        return np.arange(first, first + count)
 
-def _indices_of(shard: int) -> BitMap:
-    return BitMap(range(shard << SHARD_BITS, (shard + 1) << SHARD_BITS))
+    def _put_users(self, pseudonyms: NDArray[np.uint64], indices: NDArray[np.int64]) -> None:
+        records = pseudonyms.astype(np.uint64).view(USERS.record)
+        self._user_pages.write(indices, records, self._changing())
+        users = self._users().put(pseudonyms, indices.astype(np.uint32))
+        self._snapshot = replace(self._snapshot, users=users)
+
+    def _keep_tombstones(self, index: KeyIndex) -> None:
+        self._snapshot = replace(self._snapshot, tombstones=index)
+
+    def _some_shards(self, day: int, shards: list[int]) -> Mapping[int, BitMap]:
+        """Those of these shards in which anyone was active on a day, and perhaps others."""
+        days = self._snapshot.days
+        if day in days:
+            return days[day]
+        if len(days) < MAX_DAYS or day > min(days):
+            return self._days([day])[day]
+        return dict(self._shards.of_day(day, shards))
+
+    def _days_of_shard(self, shard: int) -> Iterator[tuple[int, BitMap]]:
+        """Each day on which anyone of a shard may have been active, and who was."""
+        kept, unread = self._snapshot.days, []
+        for day in self._shards.days_of(shard):
+            if day in kept:
+                yield day, kept[day].get(shard, _NOBODY)
+            else:
+                unread.append(day)
+        yield from self._shards.of_shard(shard, unread)
+
+    def _write_shards(self, day: int, shards: dict[int, BitMap]) -> None:
+        if not shards:
+            return
+        self._changing()
+        self._shards.write(day, shards)
+        days = self._snapshot.days
+        if day in days:
+            self._snapshot = self._snapshot.with_days({day: {**days[day], **shards}})
+
+    def _series_place(self, key: SeriesKey) -> Place | None:
+        row = self._session.row("series_place", **series_parameters(key))
+        return None if row is None else Place(*row)
 
 
 def _json(value: Any) -> str:

@@ -1,0 +1,119 @@
+"""Pages: records with a number of their own, many to a cell, found again by that number.
+
+A record that is all zeros is nobody's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpdau.store.sqlite.cells import Cells, Place
+from dpdau.store.sqlite.session import Session, as_json
+
+__all__ = ["PAGE_RECORDS", "TOMBSTONES", "USERS", "PageKind", "Pages"]
+
+PAGE_RECORDS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class PageKind:
+    """What the records of some pages are.
+
+    Attributes:
+        name: tells the kinds apart in the file.
+        record: the layout of one record; its first field is a pseudonym.
+    """
+
+    name: str
+    record: np.dtype[Any]
+
+
+# The number of a record is the user's index.
+USERS = PageKind("users", np.dtype([("pseudonym", "<u8")]))
+TOMBSTONES = PageKind(
+    "tombstones",
+    np.dtype(
+        [
+            ("pseudonym", "<u8"),
+            ("erased_on", "<i4"),
+            ("recorded_on", "<i4"),
+            ("user_index", "<i8"),
+        ]
+    ),
+)
+
+
+class Pages:
+    """The pages of one kind."""
+
+    def __init__(self, session: Session, kind: PageKind) -> None:
+        self._session = session
+        self._cells = Cells(session)
+        self._kind = kind
+        self._nobody = np.zeros(PAGE_RECORDS, dtype=kind.record)
+
+    def changed_after(self, generation: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The pages changed after a generation: the number of the first record, and all records."""
+        for page, cell in self._session.each("pages", kind=self._kind.name, generation=generation):
+            yield page * PAGE_RECORDS, self._records(cell)
+
+    def read(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
+        """The records with these numbers, in the same order; zeros where there is none."""
+        records = np.zeros(len(numbers), dtype=self._kind.record)
+        pages, at = np.unique(numbers // PAGE_RECORDS, return_inverse=True)
+        for key, (_, held) in self._stored(pages).items():
+            wanted = at == key
+            records[wanted] = held[numbers[wanted] % PAGE_RECORDS]
+        return records
+
+    def write(self, numbers: NDArray[np.int64], records: NDArray[Any], generation: int) -> None:
+        """Put records in place of those with these numbers.
+
+        Args:
+            numbers: n distinct numbers.
+            records: n records, or a single one for all.
+            generation: the state of the file that this makes.
+        """
+        records = np.broadcast_to(records, numbers.shape)
+        pages, at = np.unique(numbers // PAGE_RECORDS, return_inverse=True)
+        stored = self._stored(pages)
+        for key, page in enumerate(pages.tolist()):
+            place, held = stored.get(key, (None, self._nobody))
+            changed = at == key
+            after = held.copy()
+            after[numbers[changed] % PAGE_RECORDS] = records[changed]
+            kept = self._put(after, place)
+            self._session.run(
+                "put_page",
+                kind=self._kind.name,
+                page=page,
+                cell=kept and kept.cell,
+                capacity=kept and kept.capacity,
+                generation=generation,
+            )
+
+    def _put(self, records: NDArray[Any], place: Place | None) -> Place | None:
+        if records["pseudonym"].any():
+            return self._cells.put(records.tobytes(), place)
+        self._cells.free([] if place is None else [place])
+        return None
+
+    def _stored(self, pages: NDArray[np.int64]) -> dict[int, tuple[Place | None, NDArray[Any]]]:
+        """Those of these pages that exist, by their position among them."""
+        rows = self._session.rows("some_pages", kind=self._kind.name, pages=as_json(pages.tolist()))
+        return {
+            key: (None if cell is None else Place(cell, capacity), self._records(content))
+            for key, cell, capacity, content in rows
+        }
+
+    def _records(self, cell: bytes | None) -> NDArray[Any]:
+        if cell is None:
+            return self._nobody
+        content = self._cells.content(cell)
+        if len(content) != self._nobody.nbytes:
+            reason = f"a page of {self._kind.name} holds {len(content)} bytes"
+            raise self._session.corrupt(reason)
+        return np.frombuffer(content, dtype=self._kind.record)
