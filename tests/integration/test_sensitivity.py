@@ -6,7 +6,7 @@ element of the declared presence set, and by no more than the declared sensitivi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dpdau.application import Application
 from dpdau.pipeline import erase, series
+from dpdau.pipeline.ports import Tombstones
 from dpdau.privacy.continual import Estimate
 from dpdau.privacy.strategy import Plan
 from dpdau.store import MemoryStore
@@ -177,6 +178,9 @@ def test_without_the_limiter_a_user_exceeds_it(
 def test_without_the_kept_index_a_returning_user_exceeds_it(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erase, "_tombstone", lambda new, _earlier: replace(new, user_index=None))
+    def without_index(tombstones: Tombstones, _: Tombstones) -> None:
+        tombstones.user_indices.fill(-1)
+
+    monkeypatch.setattr(erase, "_keep_protecting", without_index)
     with pytest.raises(AssertionError):
         check_difference(directory, LEAVING, frozenset(), 1)

@@ -170,3 +170,12 @@ def test_a_store_may_be_closed_twice_and_under_a_reader(store: Store) -> None:
         store.close()
         assert reader.meta("name") is None
     store.close()
+
+
+def test_a_warmed_store_answers_as_before(store: Store) -> None:
+    change_everything(store)
+    with store.read() as reader:
+        before = everything(reader)
+    store.warm()
+    with store.read() as reader:
+        assert everything(reader) == before
