@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from dpdau import __version__
 from dpdau.application import Application
 from dpdau.config import Settings
+from dpdau.errors import StoreError
 from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.auth import KeyRing
 from dpdau.service.context import ServiceContext
 from dpdau.service.limits import Limits, RateLimiter
+from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.middleware import RequestMiddleware
 from dpdau.service.openapi import describe
@@ -22,6 +25,8 @@ from dpdau.service.routes import ROUTERS
 from dpdau.service.upkeep import keep_up
 
 __all__ = ["create_app"]
+
+_log = structlog.get_logger("dpdau.service")
 
 _UPKEEP_SECONDS = 60.0
 _DESCRIPTION = """
@@ -55,6 +60,7 @@ def create_app(
         metrics.watch(writer)
         context = ServiceContext(application, writer, limits, metrics)
         app.state.context = context
+        await run_in_threadpool(_warm, application)
         stopping = asyncio.Event()
         upkeep = asyncio.create_task(keep_up(application, upkeep_seconds, stopping))
         try:
@@ -84,3 +90,12 @@ def create_app(
         RequestMiddleware, metrics=metrics, rate=RateLimiter(settings.rate_limit_per_minute)
     )
     return app
+
+
+def _warm(application: Application) -> None:
+    """Let the first requests find in memory what they need."""
+    try:
+        application.store.warm()
+    except StoreError as error:
+        # What of the store can be read is still served; `readyz` and the requests say the rest.
+        _log.error("warming failed", **described(error))

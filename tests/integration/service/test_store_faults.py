@@ -130,3 +130,15 @@ def test_a_damaged_ledger_makes_the_service_unready(
     answer = service.client.get("/ledger/verify")
     assert assert_problem(answer, 503, "ledger-damaged")["sequence"] == 1
     assert service.send(event("ada", YESTERDAY)).json()["accepted"] == 1
+
+
+def test_a_store_that_cannot_be_warmed_is_served_as_far_as_it_can_be_read(
+    open_service: Callable[..., Service], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class ColdStore(MemoryStore):
+        def warm(self) -> None:
+            raise StoreCorruptError(SECRET_PATH, "a page is broken")
+
+    service = open_service(ColdStore())
+    assert service.send(event("ada", YESTERDAY)).json()["accepted"] == 1
+    assert "warming failed" in capsys.readouterr().out
