@@ -4,11 +4,13 @@ The service and the command line are two ways to reach it.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Self
 
-from dpdau.errors import InvalidValueError
+from dpdau import __version__
+from dpdau.errors import ErasureUnfinishedError, InvalidValueError, StoreError
 from dpdau.formats import EventRules
 from dpdau.model.calendar import Calendar, Period
 from dpdau.model.ledger import LedgerRow
@@ -33,6 +35,7 @@ from dpdau.views import (
     ExplanationView,
     ForecastView,
     GuaranteeView,
+    ReceiptView,
     ReleaseView,
     SeriesView,
     ValueView,
@@ -196,15 +199,37 @@ class Application:
         self.cap_raiser.raise_to(metric, named, epsilon_cap, who=who, why=why)
         return self.budget_of(metric, named.first)
 
-    def erase(self, user_ids: Sequence[str]) -> ErasureView:
-        """Erase people from everything that is kept, pages on disk included."""
-        erasure = self.eraser.erase(user_ids)
-        self.eraser.finish()
-        return self.erasure(erasure.erasure_id)
+    def erase(self, user_ids: Sequence[str], request_key: str | None = None) -> ErasureView:
+        """Erase people from everything that is kept, pages on disk included.
+
+        If purging the pages fails, the erasure stands and its state says that it is not done.
+        """
+        requested = self.eraser.erase(user_ids, request_key)
+        with suppress(StoreError):
+            self.eraser.finish()
+        return self.erasure(requested.erasure.erasure_id)
 
     def erasure(self, erasure_id: str) -> ErasureView:
         """The state of an erasure."""
         return ErasureView.of(self.eraser.find(erasure_id))
+
+    def receipt(self, erasure_id: str) -> ReceiptView:
+        """What a complete erasure did, for operators to file.
+
+        Raises:
+            ErasureNotFoundError: if there is none with that id.
+            ErasureUnfinishedError: if it is not complete, or nobody was erased.
+        """
+        erasure = self.eraser.find(erasure_id)
+        if erasure.completed_at is None:
+            raise ErasureUnfinishedError(erasure_id, erasure.refusal)
+        carried_out_on = self.calendar.day_of(erasure.requested_at)
+        return ReceiptView.of(
+            erasure,
+            program=f"dpdau {__version__}",
+            issued_at=self.calendar.now(),
+            kept_until=carried_out_on + timedelta(days=self.calendar.retention_days),
+        )
 
     def ledger(self, metric: Metric | None = None, period: str | None = None) -> list[LedgerRow]:
         """The ledger's rows, oldest first."""

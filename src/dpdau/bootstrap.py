@@ -21,17 +21,18 @@ from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ingest import Ingestor
 from dpdau.pipeline.planning import Planner
-from dpdau.pipeline.ports import HeadCopy, Store
+from dpdau.pipeline.ports import ErasureJournal, HeadCopy, Store
 from dpdau.pipeline.publish import CREATED_ON, Publisher
 from dpdau.pipeline.recovery import Recovery
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.upkeep import Upkeep
-from dpdau.store import HeadFile, MemoryHead, SqliteStore
+from dpdau.store import HeadFile, JournalFile, MemoryHead, MemoryJournal, SqliteStore
 
 __all__ = ["build", "build_planner"]
 
 _DATABASE_FILE = "dpdau.sqlite3"
 _HEAD_FILE = "ledger.head"
+_JOURNAL_FILE = "erasures.journal"
 _SECRET_FILE = "secret"  # noqa: S105 - the name of a file
 _SECRET_BYTES = 32
 _KEY_CHECK = "key_check_value"
@@ -47,8 +48,8 @@ def build(
 
     Args:
         settings: the configuration.
-        store: used in place of the SQLite file in `DATA_DIR`; the copy of its ledger's head is
-            then kept in memory too, unless `LEDGER_HEAD_PATH` is set.
+        store: used in place of the SQLite file in `DATA_DIR`; the copy of its ledger's head and
+            its journal of erasures are then kept in memory too, unless `LEDGER_HEAD_PATH` is set.
         clock: gives the time.
 
     Raises:
@@ -56,8 +57,11 @@ def build(
     """
     secret = _secret(settings)
     copy: HeadCopy = MemoryHead()
+    journal: ErasureJournal = MemoryJournal()
     if store is None or settings.ledger_head_path is not None:
-        copy = HeadFile(settings.ledger_head_path or settings.data_dir / _HEAD_FILE)
+        head_path = settings.ledger_head_path or settings.data_dir / _HEAD_FILE
+        copy = HeadFile(head_path)
+        journal = JournalFile(head_path.with_name(_JOURNAL_FILE))
     if store is None:
         store = SqliteStore(
             settings.data_dir / _DATABASE_FILE,
@@ -72,7 +76,8 @@ def build(
         raise
     budget = Budget(_budget_rules(settings))
     rules = _metric_rules(settings)
-    eraser = Eraser(store, pseudonymizer, calendar)
+    eraser = Eraser(store, pseudonymizer, calendar, journal)
+    eraser.start()
     guard = LedgerGuard(store, copy)
     guard.start()
     publisher = Publisher(store, calendar, budget, rules, guard)

@@ -26,6 +26,7 @@ class Pseudonymizer:
     def __init__(self, secret: str) -> None:
         self._hash = partial(siphashc.siphash, _derive(secret, b"pseudonym", 16))
         self.key_check_value = _derive(secret, b"key check", 16).hex()
+        self._request_key = _derive(secret, b"erasure request", 32)
 
     def pseudonyms(self, user_ids: Sequence[str]) -> NDArray[np.uint64]:
         """The pseudonym of each id, in the same order.
@@ -37,6 +38,27 @@ class Pseudonymizer:
             n unsigned 64-bit integers.
         """
         return np.fromiter(map(self._hash, user_ids), dtype=np.uint64, count=len(user_ids))
+
+    def request_key(self, name: str) -> str:
+        """A keyed hash of the name that someone gave a request, which may hold an identity.
+
+        Args:
+            name: a string that UTF-8 can encode.
+        """
+        return self._request_hash(name.encode(), b"name")
+
+    def request_digest(self, pseudonyms: NDArray[np.uint64]) -> str:
+        """A keyed hash of whom a request named.
+
+        Args:
+            pseudonyms: distinct and ascending, so that order and repetition do not matter.
+        """
+        return self._request_hash(pseudonyms.astype("<u8").tobytes(), b"people")
+
+    def _request_hash(self, content: bytes, about: bytes) -> str:
+        return hashlib.blake2b(
+            content, key=self._request_key, person=about, digest_size=16
+        ).hexdigest()
 
 
 def _derive(secret: str, purpose: bytes, size: int) -> bytes:

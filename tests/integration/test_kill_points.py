@@ -26,7 +26,7 @@ STEPS = {
     "the row is made": ("dpdau.pipeline.ledger.append_row", 0),
     "the row is written": ("dpdau.store.sqlite.transaction.SqliteTransaction.append_ledger", 0),
     "the copy is read": ("dpdau.pipeline.guard.LedgerGuard.keep", 1),
-    "the copy is written": ("dpdau.store.head.HeadFile._write", 1),
+    "the copy is written": ("dpdau.store.head.replace_durably", 1),
     "the copy is put in place": ("pathlib.Path.replace", 1),
     "the value is shown": ("dpdau.views.ReleaseView.priced", 1),
 }

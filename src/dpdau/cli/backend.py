@@ -54,12 +54,16 @@ class Backend(AbstractContextManager["Backend"], Protocol):
         """
         ...
 
-    def erase(self, user_ids: Sequence[str]) -> Answer:
-        """Erase people."""
+    def erase(self, user_ids: Sequence[str], request_key: str | None) -> Answer:
+        """Erase people, or find what an earlier request under the same key did."""
         ...
 
     def erasure(self, erasure_id: str) -> Answer:
         """The state of an erasure."""
+        ...
+
+    def receipt(self, erasure_id: str) -> Answer:
+        """What a complete erasure did."""
         ...
 
     def budget(self, metric: Metric, day: date | None) -> Answer:

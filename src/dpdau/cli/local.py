@@ -90,13 +90,19 @@ class LocalBackend:
         self.application.eraser.finish()
         return accepted
 
-    def erase(self, user_ids: Sequence[str]) -> Answer:
-        """Erase people."""
-        return _json(self.application.erase(user_ids))
+    def erase(self, user_ids: Sequence[str], request_key: str | None) -> Answer:
+        """Erase people, or find what an earlier request under the same key did."""
+        return _json(self.application.erase(user_ids, request_key))
 
     def erasure(self, erasure_id: str) -> Answer:
-        """The state of an erasure."""
+        """The state of an erasure; one that waits is completed now, or fails with the reason."""
+        if self.application.erasure(erasure_id).state == "received":
+            self.application.eraser.finish()
         return _json(self.application.erasure(erasure_id))
+
+    def receipt(self, erasure_id: str) -> Answer:
+        """What a complete erasure did."""
+        return _json(self.application.receipt(erasure_id))
 
     def budget(self, metric: Metric, day: date | None) -> Answer:
         """What a metric has cost in the period of a day."""

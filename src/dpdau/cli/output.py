@@ -22,6 +22,7 @@ __all__ = [
     "ledger",
     "plan",
     "published",
+    "receipt",
     "release",
     "sentence",
     "series",
@@ -34,6 +35,11 @@ _METHODS = {
     "rdp": "Rényi composition",
     "gaussian": "the curve of Gaussian noise",
     "pld": "privacy loss distributions",
+}
+_NOT_COMPLETED = {"received": "not yet: pages are being purged", "refused": "never"}
+_ERASURE_MEANS = {
+    "done": "Values published from now on exclude them, and nothing of them is left on disk.",
+    "received": "Values published from now on exclude them. Ask `dpdau erasure` whether it is done.",
 }
 _WIDTH_OF_ALL_COLUMNS = 60
 _NAMES = {"dau": "Daily active users", "mau": "Monthly active users"}
@@ -128,19 +134,34 @@ def budgets(answer: Answer) -> RenderableType:
 
 def erasure(answer: Answer) -> RenderableType:
     """The state of an erasure."""
-    done = answer["state"] == "done"
+    state = answer["state"]
     rows = [
         ("id", answer["erasure_id"]),
         ("named", wording.count(answer["users"], "person", "people")),
         ("requested", answer["requested_at"]),
-        ("completed", answer["completed_at"] if done else "not yet: pages are being purged"),
+        ("completed", answer["completed_at"] or _NOT_COMPLETED[state]),
     ]
-    closing = (
-        "Values published from now on exclude them, and nothing of them is left on disk."
-        if done
-        else "Values published from now on exclude them. Ask `dpdau erasure` whether it is done."
+    closing = answer["refusal"] or _ERASURE_MEANS[state]
+    return facts(f"Erasure {state}", rows, closing)
+
+
+def receipt(answer: Answer) -> RenderableType:
+    """What an erasure did."""
+    erased, position = answer["erasure"], answer["ledger"]
+    rows = [
+        ("id", erased["erasure_id"]),
+        ("named", wording.count(erased["users"], "person", "people")),
+        ("requested", erased["requested_at"]),
+        ("completed", erased["completed_at"]),
+        ("ledger", f"row {position['sequence']:,}, {position['hash'][:16]}…"),
+        ("memberships", f"{answer['days_touched']:,} removed"),
+    ]
+    rows += [("removed", f"{each['place']}: {each['how']}") for each in answer["removed"]]
+    rows += [("kept", f"{each['place']}{_until(each)}: {each['what']}") for each in answer["kept"]]
+    rows += [("not reached", each) for each in answer["not_reached"]]
+    return facts(
+        "Receipt of an erasure", rows, f"Issued {answer['issued_at']} by {answer['program']}."
     )
-    return facts("Erasure " + ("done" if done else "received"), rows, closing)
 
 
 def ingested(answer: Answer) -> RenderableType:
@@ -295,6 +316,10 @@ def _promise(metric: str, guarantee: Mapping[str, Any]) -> str:
         + wording.promise(metric, guarantee["period"], guarantee["epsilon"], guarantee["delta"])
         + "."
     )
+
+
+def _until(kept: Answer) -> str:
+    return "" if kept["until"] is None else f", until {kept['until']}"
 
 
 def _value_or_cost(row: Answer) -> str:

@@ -113,13 +113,19 @@ class RemoteBackend:
             reached(batch.bytes_read)
         return accepted
 
-    def erase(self, user_ids: Sequence[str]) -> Answer:
-        """Erase people."""
-        return self._ask("POST", "/erasure", body={"user_ids": list(user_ids)})
+    def erase(self, user_ids: Sequence[str], request_key: str | None) -> Answer:
+        """Erase people, or find what an earlier request under the same key did."""
+        headers = {} if request_key is None else {"Idempotency-Key": _quoted(request_key)}
+        body = {"user_ids": list(user_ids)}
+        return self._answer(self._sent("POST", "/erasure", json=body, headers=headers))
 
     def erasure(self, erasure_id: str) -> Answer:
         """The state of an erasure."""
         return self._ask("GET", f"/erasure/{quote(erasure_id, safe='')}")
+
+    def receipt(self, erasure_id: str) -> Answer:
+        """What a complete erasure did."""
+        return self._ask("GET", f"/erasure/{quote(erasure_id, safe='')}/receipt")
 
     def budget(self, metric: Metric, day: date | None) -> Answer:
         """What a metric has cost in the period of a day."""
@@ -230,6 +236,16 @@ def _object(response: httpx.Response) -> dict[str, Any] | None:
     except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _quoted(text: str) -> str:
+    """Text as the string of a structured field (RFC 9651); what no header can carry is `""`.
+
+    The server refuses an empty one with the words that it has for all unfit ones.
+    """
+    fits = text.isascii() and text.isprintable()
+    escaped = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"' if fits else '""'
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

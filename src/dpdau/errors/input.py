@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "InvalidValueError",
     "MalformedBodyError",
+    "RequestKeyReusedError",
     "RouteNotFoundError",
     "UnknownMetricError",
     "UnsupportedMediaTypeError",
@@ -123,6 +124,20 @@ class FileUnreadableError(InputError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(f"Cannot read {path}: {reason}.", path=str(path))
+
+
+class RequestKeyReusedError(InputError):
+    """An idempotency key came again with other people than before; nobody was erased."""
+
+    slug = "request-key-reused"
+    title = "Idempotency key reused"
+
+    def __init__(self) -> None:
+        # Neither the key nor the people are repeated: either may hold an identity.
+        super().__init__(
+            "This idempotency key was used before to erase other people, so nobody was erased "
+            "now. Send the request under a key of its own."
+        )
 
 
 class UnknownMetricError(InputError):

@@ -11,6 +11,7 @@ __all__ = [
     "DayOpenError",
     "DayOutOfRangeError",
     "ErasureNotFoundError",
+    "ErasureUnfinishedError",
     "InvalidPlanError",
     "LedgerDamagedError",
     "LedgerRolledBackError",
@@ -95,6 +96,23 @@ class ErasureNotFoundError(DpdauError):
 
     def __init__(self, erasure_id: str) -> None:
         super().__init__(f"There is no erasure {erasure_id[:80]!r}.")
+
+
+class ErasureUnfinishedError(DpdauError):
+    """The erasure has no receipt, since it is not complete or nobody was erased."""
+
+    slug = "erasure-unfinished"
+    title = "Erasure not complete"
+    http_status = 409
+    exit_code = 7
+
+    def __init__(self, erasure_id: str, refusal: str | None) -> None:
+        why = (
+            "it is not complete yet; ask again in a minute"
+            if refusal is None
+            else f"nobody was erased: {refusal}"
+        )
+        super().__init__(f"The erasure {erasure_id} has no receipt: {why.rstrip('.')}.")
 
 
 class CalibrationError(InputError):

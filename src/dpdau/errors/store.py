@@ -5,6 +5,7 @@ from pathlib import Path
 from dpdau.errors.base import DpdauError
 
 __all__ = [
+    "JournalDamagedError",
     "StoreBusyError",
     "StoreCorruptError",
     "StoreError",
@@ -69,6 +70,20 @@ class StoreCorruptError(StoreError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} is damaged or is not a dpdau store: {reason}. Restore a backup.")
+
+
+class JournalDamagedError(StoreError):
+    """The journal of erasures is not what was written."""
+
+    slug = "journal-damaged"
+    title = "Journal of erasures damaged"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} is damaged: {reason}. Erasures reach the store but none is completed. If the "
+            "store was not put back from a backup since, move this file away: it is written anew "
+            "from the store. Otherwise put a copy of the file back first."
+        )
 
 
 class StoreVersionError(StoreError):

@@ -114,7 +114,11 @@ class Calendar:
 
     def today(self) -> date:
         """The current day in the configured zone."""
-        return self.clock().astimezone(self.timezone).date()
+        return self.day_of(self.clock())
+
+    def day_of(self, moment: datetime) -> date:
+        """The day that a moment lies in, in the configured zone."""
+        return moment.astimezone(self.timezone).date()
 
     def accepted_days(self) -> tuple[date, date]:
         """The first and last day that an event may carry: retention to tomorrow."""

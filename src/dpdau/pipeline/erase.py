@@ -2,11 +2,17 @@
 
 Past releases stand, since they are private about the person; later ones exclude them. Everyone
 named gets the same treatment and the same answer whether they were known or not.
+
+An erasure is durable in the store first, then its traces are purged from the store's files, then
+the journal remembers its tombstones, and only then it is called done. After a crash in between
+it is still unfinished, and `Eraser.finish` takes it up again.
 """
 
 import secrets
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import msgspec
@@ -14,42 +20,110 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.errors import ErasureNotFoundError, InvalidValueError, StoreBusyError
+from dpdau.errors import (
+    BatchTooLargeError,
+    ErasureNotFoundError,
+    InputError,
+    InvalidValueError,
+    RequestKeyReusedError,
+    StoreBusyError,
+    StoreError,
+)
 from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar
 from dpdau.model.erasures import Erasure
 from dpdau.model.events import MAX_USER_ID_BYTES
-from dpdau.pipeline.ports import Store, Tombstones, Transaction
+from dpdau.model.ledger import GENESIS_HASH
+from dpdau.pipeline.journal import JournalKeeper
+from dpdau.pipeline.ports import ErasureJournal, Store, Tombstones, Transaction
 
-__all__ = ["Eraser", "erase_pseudonyms", "record_erasure"]
+__all__ = ["MAX_USERS", "Eraser", "Requested", "erase_pseudonyms", "record_erasure"]
+
+MAX_USERS = 100_000
+"""How many people one request may name."""
+
+_MAX_REQUEST_KEY_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What became of a request.
+
+    Attributes:
+        erasure: its record.
+        is_repeated: whether it had been carried out before, under the same key.
+    """
+
+    erasure: Erasure
+    is_repeated: bool
 
 
 class Eraser:
     """Erases people on request and makes sure that no erasure stays half done."""
 
-    def __init__(self, store: Store, pseudonymizer: Pseudonymizer, calendar: Calendar) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pseudonymizer: Pseudonymizer,
+        calendar: Calendar,
+        journal: ErasureJournal,
+    ) -> None:
         self._store = store
         self._pseudonymizer = pseudonymizer
         self._calendar = calendar
+        self._journal = JournalKeeper(store, journal)
         self._purging = threading.Lock()
 
-    def erase(self, user_ids: Sequence[str]) -> Erasure:
+    def start(self) -> None:
+        """Make the journal if there is none; one that cannot be reached stops nothing yet."""
+        with suppress(StoreError):
+            self._journal.start()
+
+    def erase(self, user_ids: Sequence[str], request_key: str | None = None) -> Requested:
         """Erase these people, in one durable transaction.
+
+        Args:
+            user_ids: who; repetitions do not matter.
+            request_key: a name that the sender gave this request, 1 to 255 printable ASCII
+                characters. Asked again under it for the same people, this returns the former
+                record and erases nobody, also if they came back in the meantime.
 
         Returns:
             The record; its `completed_at` is None until `finish` has purged what they left in
             the pages of the store's files.
 
         Raises:
-            InvalidValueError: if an id is empty or too long, or none is given.
+            InvalidValueError: if an id is empty or too long, or none is given; its details have
+                the id of a record that says so. Also if the request key is none.
+            BatchTooLargeError: if more than `MAX_USERS` are named; likewise with a record.
+            RequestKeyReusedError: if the request key named other people before.
         """
-        _check(user_ids)
+        key = None if request_key is None else self._hashed(request_key)
+        try:
+            _check(user_ids)
+        except InputError as error:
+            self._refuse(len(set(user_ids)), error)
+            raise
         pseudonyms = np.unique(self._pseudonymizer.pseudonyms(user_ids))
+        digest = self._pseudonymizer.request_digest(pseudonyms)
         with self._store.write() as transaction:
+            former = None if key is None else transaction.erasure_of(key)
+            if former is not None:
+                if former.request_digest != digest:
+                    raise RequestKeyReusedError
+                return Requested(former, is_repeated=True)
             today = self._calendar.today()
             erased_on = np.full(len(pseudonyms), today.toordinal(), dtype=np.int32)
-            touched = erase_pseudonyms(transaction, pseudonyms, erased_on, today)
-            return record_erasure(transaction, self._calendar.now(), len(pseudonyms), touched)
+            tombstones, touched = erase_pseudonyms(transaction, pseudonyms, erased_on, today)
+            erasure = record_erasure(
+                transaction,
+                self._calendar.now(),
+                len(pseudonyms),
+                touched,
+                request=None if key is None else (key, digest),
+            )
+        self._journal.committed(erasure.erasure_id, tombstones)
+        return Requested(erasure, is_repeated=False)
 
     def finish(self) -> int:
         """Purge the pages of erasures that were not completed, and mark them so.
@@ -59,22 +133,28 @@ class Eraser:
 
         Returns:
             How many still wait, because a reader held the pages; 0 when all are complete.
+
+        Raises:
+            StoreError: if the store or the journal failed; the erasures wait for another try.
         """
         with self._purging:
+            tombstones = self._journal.take()
             with self._store.read() as reader:
-                waiting = reader.unfinished_erasures()
+                waiting = [erasure.erasure_id for erasure in reader.unfinished_erasures()]
             if not waiting:
                 return 0
             try:
                 self._store.purge()
             except StoreBusyError:
                 return len(waiting)
-            completed_at = self._calendar.now()
+            self._journal.sync(waiting, tombstones)
             with self._store.write() as transaction:
-                for erasure in waiting:
-                    done = msgspec.structs.replace(erasure, completed_at=completed_at)
-                    transaction.put_erasure(done)
+                _complete(transaction, waiting, self._calendar.now())
         return 0
+
+    def forget_before(self, day: date) -> None:
+        """Forget in the journal the tombstones recorded before a day, as the store does."""
+        self._journal.drop_before(day)
 
     def find(self, erasure_id: str) -> Erasure:
         """The record of an erasure.
@@ -88,13 +168,34 @@ class Eraser:
             raise ErasureNotFoundError(erasure_id)
         return erasure
 
+    def _hashed(self, request_key: str) -> str:
+        fits = len(request_key) in range(1, _MAX_REQUEST_KEY_CHARACTERS + 1)
+        if not (fits and request_key.isascii() and request_key.isprintable()):
+            expected = f"1 to {_MAX_REQUEST_KEY_CHARACTERS} printable ASCII characters"
+            raise InvalidValueError("Idempotency-Key", "not shown", expected)
+        return self._pseudonymizer.request_key(request_key)
+
+    def _refuse(self, users: int, error: InputError) -> None:
+        """Leave a record of a refused request, so that whoever asks for it learns why."""
+        refused = Erasure(
+            erasure_id=_new_id(),
+            requested_at=self._calendar.now(),
+            users=users,
+            refusal=error.message,
+        )
+        # The request is bad also where that cannot be written down.
+        with suppress(StoreError):
+            with self._store.write() as transaction:
+                transaction.put_erasure(refused)
+            error.details["erasure_id"] = refused.erasure_id
+
 
 def erase_pseudonyms(
     transaction: Transaction,
     pseudonyms: NDArray[np.uint64],
     erased_on: NDArray[np.int32],
     recorded_on: date,
-) -> int:
+) -> tuple[Tombstones, int]:
     """Take people out of every day, forget their mapping, and leave tombstones.
 
     The tombstone keeps the user index, so that someone who returns within a running period
@@ -107,7 +208,7 @@ def erase_pseudonyms(
         recorded_on: today.
 
     Returns:
-        How many (day, person) memberships were removed.
+        Their tombstones, and how many (day, person) memberships were removed.
     """
     indices = transaction.user_indices(pseudonyms)
     removed = transaction.erase_members(BitMap(indices[indices >= 0]))
@@ -116,22 +217,56 @@ def erase_pseudonyms(
     tombstones = Tombstones(pseudonyms, erased_on.copy(), recorded, indices)
     _keep_protecting(tombstones, transaction.tombstones(pseudonyms))
     transaction.put_tombstones(tombstones)
-    return removed
+    return tombstones, removed
 
 
 def record_erasure(
-    transaction: Transaction, now: datetime, users: int, days_touched: int
+    transaction: Transaction,
+    now: datetime,
+    users: int,
+    days_touched: int,
+    request: tuple[str, str] | None = None,
 ) -> Erasure:
-    """Write the record of an erasure whose pages still have to be purged."""
+    """Write the record of an erasure whose pages still have to be purged.
+
+    Args:
+        transaction: the one that erases.
+        now: when it was requested.
+        users: how many people it names.
+        days_touched: how many memberships it removed.
+        request: the hashes of its request key and of who it names, if it has a key.
+    """
+    request_key, request_digest = request or (None, None)
     erasure = Erasure(
-        erasure_id=secrets.token_urlsafe(16),
+        erasure_id=_new_id(),
         requested_at=now,
-        completed_at=None,
         users=users,
         days_touched=days_touched,
+        request_key=request_key,
+        request_digest=request_digest,
     )
     transaction.put_erasure(erasure)
     return erasure
+
+
+def _complete(transaction: Transaction, erasure_ids: Sequence[str], now: datetime) -> None:
+    """Mark erasures done, and where the ledger is by then; not those that another process did."""
+    newest = transaction.ledger_head()
+    for erasure_id in erasure_ids:
+        erasure = transaction.erasure(erasure_id)
+        if erasure is not None and not erasure.is_finished:
+            transaction.put_erasure(
+                msgspec.structs.replace(
+                    erasure,
+                    completed_at=now,
+                    ledger_sequence=0 if newest is None else newest.sequence,
+                    ledger_hash=GENESIS_HASH if newest is None else newest.hash,
+                )
+            )
+
+
+def _new_id() -> str:
+    return secrets.token_urlsafe(16)
 
 
 def _keep_protecting(tombstones: Tombstones, earlier: Tombstones) -> None:
@@ -145,6 +280,8 @@ def _keep_protecting(tombstones: Tombstones, earlier: Tombstones) -> None:
 def _check(user_ids: Sequence[str]) -> None:
     if not user_ids:
         raise InvalidValueError("user_ids", [], "at least one user id")
+    if len(user_ids) > MAX_USERS:
+        raise BatchTooLargeError("user ids", len(user_ids), MAX_USERS, "for one erasure")
     for position, user_id in enumerate(user_ids):
         try:
             size = len(user_id.encode())

@@ -125,7 +125,7 @@ class Ingestor:
         np.maximum.at(erased_on, user[positions], events.days[positions])
 
         erased = last_erasure >= 0
-        touched = erase_pseudonyms(
+        _, touched = erase_pseudonyms(
             transaction, pseudonyms[erased], erased_on[erased], self._calendar.today()
         )
         record_erasure(transaction, self._calendar.now(), int(erased.sum()), touched)

@@ -22,7 +22,16 @@ from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
 
-__all__ = ["OUTDATED", "HeadCopy", "Reader", "SeriesState", "Store", "Tombstones", "Transaction"]
+__all__ = [
+    "OUTDATED",
+    "ErasureJournal",
+    "HeadCopy",
+    "Reader",
+    "SeriesState",
+    "Store",
+    "Tombstones",
+    "Transaction",
+]
 
 # In place of a day: the users whose pseudonym is still made with the previous secret.
 OUTDATED = 0
@@ -57,6 +66,33 @@ class Tombstones:
             self.erased_on[positions],
             self.recorded_on[positions],
             self.user_indices[positions],
+        )
+
+    @classmethod
+    def merged(cls, parts: Sequence["Tombstones"]) -> "Tombstones":
+        """Several as one; where a person has more than one, the largest of each column holds.
+
+        Nothing that any of them protects is lost by that: a person's days of erasure only grow,
+        and an index, once known, stays.
+
+        Args:
+            parts: columns as above, but neither distinct nor ascending within a part.
+        """
+        columns = cls(
+            np.concatenate([np.empty(0, np.uint64), *(part.pseudonyms for part in parts)]),
+            np.concatenate([np.empty(0, np.int32), *(part.erased_on for part in parts)]),
+            np.concatenate([np.empty(0, np.int32), *(part.recorded_on for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *(part.user_indices for part in parts)]),
+        )
+        ordered = columns.select(np.argsort(columns.pseudonyms, kind="stable"))
+        distinct, starts = np.unique(ordered.pseudonyms, return_index=True)
+        if len(distinct) == len(ordered):
+            return ordered
+        return cls(
+            distinct,
+            np.maximum.reduceat(ordered.erased_on, starts),
+            np.maximum.reduceat(ordered.recorded_on, starts),
+            np.maximum.reduceat(ordered.user_indices, starts),
         )
 
 
@@ -270,4 +306,36 @@ class HeadCopy(Protocol):
         Args:
             change: given what is remembered; returns what to remember, or None to change nothing.
         """
+        ...
+
+
+class ErasureJournal(Protocol):
+    """A second place, apart from the store, that remembers who was erased.
+
+    So an older copy of the store can be put back without bringing back anyone who was erased
+    since, even when the newer store is lost. Every method may raise a `StoreError`.
+    """
+
+    def exists(self) -> bool:
+        """Whether it was ever written; if not, it may lack tombstones that the store has."""
+        ...
+
+    def read(self) -> Tombstones:
+        """Every tombstone."""
+        ...
+
+    def append(self, tombstones: Tombstones) -> None:
+        """Add tombstones, at a cost that does not grow with those it has; then it exists."""
+        ...
+
+    def replace(self, tombstones: Tombstones) -> None:
+        """Keep these and no others.
+
+        Another process may erase at any time: whoever replaces by what the store has must do so
+        within the store's write transaction.
+        """
+        ...
+
+    def drop_before(self, day: int) -> None:
+        """Forget tombstones recorded before this ordinal."""
         ...

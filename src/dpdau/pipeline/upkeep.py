@@ -67,4 +67,5 @@ class Upkeep:
             for key in transaction.series_keys():
                 if Period.named(key.period).last < first_kept:
                     transaction.drop_series_state(key)
+        self._eraser.forget_before(first_kept)
         self._dropped_before = first_kept

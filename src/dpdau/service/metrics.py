@@ -58,6 +58,12 @@ class ServiceMetrics:
             "Events acknowledged and dropped because their user had been erased.",
         )
         self._erased = self._counter("dp_erased_users", "Users named by requests to erase.")
+        self._refused_erasures = Counter(
+            "dp_erasures_refused",
+            "Requests to erase after which nobody was erased, by the kind of problem.",
+            ["reason"],
+            registry=self._registry,
+        )
         self._commit_seconds = Histogram(
             "dp_commit_seconds",
             "Time to apply and commit one group of batches.",
@@ -101,6 +107,10 @@ class ServiceMetrics:
     def erased(self, users: int) -> None:
         """Count people who were named by a request to erase."""
         self._erased.inc(users)
+
+    def refused_erasure(self, problem: str) -> None:
+        """Count a request to erase that was refused or failed."""
+        self._refused_erasures.labels(problem).inc()
 
     def committed(self, report: GroupReport) -> None:
         """Count a commit of the writer."""

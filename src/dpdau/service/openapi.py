@@ -14,7 +14,7 @@ _REASONS = {
     401: "The key is missing or unknown.",
     403: "The key does not have the scope that this route needs.",
     404: "There is no such thing.",
-    409: "The day is still open.",
+    409: "The day is still open, or the erasure is not complete.",
     413: "The request is larger than the limit.",
     415: "The content type or encoding is not understood.",
     422: "A parameter or an event is invalid.",

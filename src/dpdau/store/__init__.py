@@ -1,7 +1,15 @@
 """Where everything is kept: in one SQLite file, or in memory for tests."""
 
 from dpdau.store.head import HeadFile, MemoryHead
+from dpdau.store.journal import JournalFile, MemoryJournal
 from dpdau.store.memory import MemoryStore
 from dpdau.store.sqlite import SqliteStore
 
-__all__ = ["HeadFile", "MemoryHead", "MemoryStore", "SqliteStore"]
+__all__ = [
+    "HeadFile",
+    "JournalFile",
+    "MemoryHead",
+    "MemoryJournal",
+    "MemoryStore",
+    "SqliteStore",
+]

@@ -5,7 +5,7 @@ ledger and the configuration; nothing depends on the activity except through noi
 """
 
 from dpdau.views.budgets import BudgetTotalsView, BudgetView, PairView, RdpView
-from dpdau.views.erasures import ErasureView
+from dpdau.views.erasures import ErasureView, ReceiptView
 from dpdau.views.explanations import ExplanationView
 from dpdau.views.forecasts import ForecastView
 from dpdau.views.integrity import VerificationView
@@ -20,6 +20,7 @@ __all__ = [
     "GuaranteeView",
     "PairView",
     "RdpView",
+    "ReceiptView",
     "ReleaseView",
     "SeriesView",
     "ValueView",

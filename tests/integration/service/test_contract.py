@@ -40,6 +40,7 @@ OPERATIONS = [
     "POST /budget/{metric}/cap",
     "POST /erasure",
     "GET /erasure/{erasure_id}",
+    "GET /erasure/{erasure_id}/receipt",
     "POST /publish",
     "POST /revise",
     "GET /ledger",

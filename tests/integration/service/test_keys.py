@@ -17,6 +17,7 @@ SCOPES = {
     ("POST", "/event"): "ingest",
     ("POST", "/erasure"): "ingest",
     ("GET", "/erasure/{erasure_id}"): "ingest",
+    ("GET", "/erasure/{erasure_id}/receipt"): "admin",
     ("GET", "/dau/{day}"): "read",
     ("GET", "/mau"): "read",
     ("GET", "/series/{metric}"): "read",

@@ -9,7 +9,7 @@ from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar, PeriodKind
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor, PseudonymousEvents
-from dpdau.store import MemoryStore
+from dpdau.store import MemoryJournal, MemoryStore
 from support import Event, FakeClock, Oracle, columns
 
 TODAY = date(2025, 11, 20)
@@ -30,7 +30,7 @@ class Pipeline:
         calendar = Calendar(ZoneInfo("UTC"), timedelta(), 400, PeriodKind.MONTH, self.clock)
         self.pseudonymizer = Pseudonymizer("a secret of the tests")
         self.ingestor = Ingestor(self.store, self.pseudonymizer, calendar)
-        self.eraser = Eraser(self.store, self.pseudonymizer, calendar)
+        self.eraser = Eraser(self.store, self.pseudonymizer, calendar, MemoryJournal())
 
     def send(self, events: list[Event]) -> None:
         self.ingestor.apply(self.ingestor.pseudonymize(columns(events)))

@@ -1,30 +1,36 @@
-"""`POST /erasure` and `GET /erasure/{id}`: the way out."""
+"""`POST /erasure`, `GET /erasure/{id}` and its receipt: the way out."""
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from dpdau.errors import (
-    BatchTooLargeError,
+    DpdauError,
     InputError,
+    InvalidValueError,
     MalformedBodyError,
     UnsupportedMediaTypeError,
 )
+from dpdau.pipeline.erase import MAX_USERS
 from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import decoded_body, documented_body
-from dpdau.service.context import Context
+from dpdau.service.context import Context, ServiceContext
 from dpdau.service.openapi import problems
-from dpdau.views import ErasureView
+from dpdau.views import ErasureView, ReceiptView
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/erasure", tags=["erasure"], dependencies=[Depends(Needs(Scope.INGEST))])
+router = APIRouter(prefix="/erasure", tags=["erasure"])
 
-_MAX_USERS = 100_000
+_INGEST = [Depends(Needs(Scope.INGEST))]
+_ADMIN = [Depends(Needs(Scope.ADMIN))]
+_QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+_ESCAPED = re.compile(r'\\(["\\])')
 _JSON = "application/json"
 _LINE_TYPES = ("application/x-ndjson", "application/jsonl")
 _USER_ID = {"type": "string", "minLength": 1, "maxLength": 256}
@@ -54,7 +60,7 @@ _BODY = documented_body(
                             "user_ids": {
                                 "type": "array",
                                 "minItems": 1,
-                                "maxItems": _MAX_USERS,
+                                "maxItems": MAX_USERS,
                                 "items": _USER_ID,
                             }
                         },
@@ -85,48 +91,93 @@ _line_decoder = msgspec.json.Decoder(str | _OneUser)
 @router.post(
     "",
     summary="Erase people",
+    dependencies=_INGEST,
     response_model=ErasureView,
     responses=problems(400, 401, 403, 413, 415, 422, 429, 503, 507)
     | {202: {"model": ErasureView, "description": "Erased; pages on disk are still being purged."}},
     openapi_extra=_BODY,
 )
-async def erase(request: Request, context: Context) -> Response:
+async def erase(
+    request: Request,
+    context: Context,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="A name for this request, 1 to 255 printable ASCII characters, in double "
+            "quotes or not. Sent again with the same people it gets the same record and erases "
+            "nobody; with other people it is refused.",
+        ),
+    ] = None,
+) -> Response:
     """Take people out of everything that is kept.
 
     The answer is the same whether they were known or not. Values published before stand: they
-    are private about everyone.
+    are private about everyone. If an id is unfit or too many are named, nobody is erased, and the
+    problem's `erasure_id` is that of a record which says why.
     """
-    user_ids = await decoded_body(request, context, _user_ids)
-    application = context.application
-    erasure = await run_in_threadpool(application.eraser.erase, user_ids)
-    context.metrics.erased(erasure.users)
-    await context.purge()
-    view = await run_in_threadpool(application.erasure, erasure.erasure_id)
-    return json_answer(view, 200 if view.state == "done" else 202)
+    try:
+        return await _erase(request, context, idempotency_key)
+    except DpdauError as error:
+        context.metrics.refused_erasure(error.slug)
+        raise
 
 
 @router.get(
     "/{erasure_id}",
     summary="The state of an erasure",
+    dependencies=_INGEST,
     response_model=ErasureView,
     responses=problems(401, 403, 404, 429, 503),
 )
 def state(context: Context, erasure_id: str) -> Response:
-    """Whether the last trace is gone."""
+    """Whether the last trace is gone, or why nobody was erased."""
     return json_answer(context.application.erasure(erasure_id))
+
+
+@router.get(
+    "/{erasure_id}/receipt",
+    summary="The receipt of an erasure",
+    dependencies=_ADMIN,
+    response_model=ReceiptView,
+    responses=problems(401, 403, 404, 409, 429, 503),
+)
+def receipt(context: Context, erasure_id: str) -> Response:
+    """What was removed where, what is kept until when, and where the ledger was; names nobody."""
+    return json_answer(context.application.receipt(erasure_id))
+
+
+async def _erase(
+    request: Request, context: ServiceContext, idempotency_key: str | None
+) -> Response:
+    request_key = None if idempotency_key is None else _unquoted(idempotency_key)
+    user_ids = await decoded_body(request, context, _user_ids)
+    application = context.application
+    requested = await run_in_threadpool(application.eraser.erase, user_ids, request_key)
+    if not requested.is_repeated:
+        context.metrics.erased(requested.erasure.users)
+    await context.purge()
+    view = await run_in_threadpool(application.erasure, requested.erasure.erasure_id)
+    return json_answer(view, 200 if view.state == "done" else 202)
+
+
+def _unquoted(header: str) -> str:
+    """The string of a structured field (RFC 9651), or the header as it stands."""
+    if not header.startswith('"'):
+        return header
+    match = _QUOTED.fullmatch(header)
+    if match is None:
+        expected = 'text without a leading double quote, or "text in double quotes"'
+        raise InvalidValueError("Idempotency-Key", "not shown", expected)
+    return _ESCAPED.sub(r"\1", match[1])
 
 
 def _user_ids(content_type: str | None, body: bytes) -> list[str]:
     media_type = (content_type or _JSON).partition(";")[0].strip().lower()
     if media_type == _JSON:
-        user_ids = _of_object(body)
-    elif media_type in _LINE_TYPES:
-        user_ids = _of_lines(body)
-    else:
-        raise UnsupportedMediaTypeError("Content-Type", media_type, [_JSON, *_LINE_TYPES])
-    if len(user_ids) > _MAX_USERS:
-        raise BatchTooLargeError("user ids", len(user_ids), _MAX_USERS, "for one erasure")
-    return user_ids
+        return _of_object(body)
+    if media_type in _LINE_TYPES:
+        return _of_lines(body)
+    raise UnsupportedMediaTypeError("Content-Type", media_type, [_JSON, *_LINE_TYPES])
 
 
 def _of_object(body: bytes) -> list[str]:
