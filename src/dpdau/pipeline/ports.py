@@ -9,7 +9,7 @@ Pseudonyms are never 0, user indices are below 2³² - 1, and bitmaps that a sto
 to whoever asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
