@@ -9,6 +9,7 @@ from scipy.special import gammaln
 
 __all__ = [
     "gaussian_delta",
+    "laplace_delta",
     "lattice_delta",
     "lattice_divergence",
     "randomised_response_delta",
@@ -45,6 +46,23 @@ def lattice_delta(shifts: Sequence[int], sigma: float, epsilon: float) -> float:
     inner = np.arange(len(product)) - reach * sum(shifts)
     losses = (2 * inner + sum(shift**2 for shift in shifts)) / (2 * sigma**2)
     return float(product @ -np.expm1(np.minimum(epsilon - losses, 0)))
+
+
+def laplace_delta(shifts: Sequence[int], scale: float, epsilon: float) -> float:
+    """δ of independent discrete Laplace noise against itself moved by a vector.
+
+    Every outcome is enumerated out to where the noise has less than 1e-13 of its mass.
+    """
+    reach = math.ceil(30 * scale) + max(shifts)
+    outcomes = np.arange(-reach, reach + 1)
+    still = moved = np.ones(1)
+    for shift in shifts:
+        if shift:
+            masses = [np.exp(-np.abs(outcomes - by) / scale) for by in (0, shift)]
+            masses = [each / math.fsum(masses[0]) for each in masses]
+            still = np.multiply.outer(still, masses[0]).ravel()
+            moved = np.multiply.outer(moved, masses[1]).ravel()
+    return float(np.maximum(moved - math.exp(epsilon) * still, 0).sum())
 
 
 def randomised_response_delta(epsilon: float, count: int, total_epsilon: float) -> float:
