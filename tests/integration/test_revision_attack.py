@@ -6,6 +6,7 @@ it measured and what the ledger charged follows, exactly, how well any test can 
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -202,3 +203,16 @@ def test_a_revision_beside_a_series_adds_to_what_the_series_was_charged(
         shift**2 / single.sigma**2 for shift, single in zip(corrected, singles, strict=True)
     )
     assert gaussian_delta(math.sqrt(loss), stated.epsilon_spent) <= DELTA
+
+
+def test_the_documented_chances_are_those_of_the_attack() -> None:
+    epsilon = LAPLACE["epsilon_dau"]
+    best = (1 + laplace_delta([1], 1 / epsilon, 0.0)) / 2
+    allowed = math.exp(2 * epsilon) / (1 + math.exp(2 * epsilon))
+    # Of two independent noises the difference is 0 with this chance: what moving it by 1 shows.
+    decay = math.exp(-epsilon)
+    masses = [(1 - decay) / (1 + decay) * decay ** abs(n) for n in range(-100, 101)]
+    subtracting = (1 + math.fsum(mass**2 for mass in masses)) / 2
+    documented = (Path(__file__).parents[2] / "docs" / "erasure.md").read_text(encoding="utf-8")
+    chances = re.findall(r"\| (\d+) % \|", documented)
+    assert chances == [f"{100 * each:.0f}" for each in (0.5, subtracting, best, allowed, 1)]
