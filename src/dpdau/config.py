@@ -129,8 +129,7 @@ class Settings(BaseSettings):
     data_dir: Path = _setting("Data", Path("data"), "a folder; it is made if missing")
     """Where the store is kept, and the secret if none is set."""
     ledger_head_path: Path | None = _setting("Data", None, "a file; it is made if missing")
-    """Where a copy of the ledger's head is kept, and beside it the journal of erasures, best on \
-another disk; by default in DATA_DIR."""
+    """Where the ledger's head is copied, beside the journal of erasures; by default in DATA_DIR."""
     timezone: _Timezone = _setting("Data", "UTC", "a name of the IANA time zone database")
     """The zone whose midnights separate days."""
     hash_salt_secret: _Secret | None = _setting("Data", None, _A_SECRET)

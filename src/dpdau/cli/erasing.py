@@ -57,7 +57,7 @@ def erase(
 
 @commands.command(
     rich_help_panel=_PANEL,
-    epilog="Example: dpdau erasure 5hZkVtT0cJw3uQ0lq1Xy7A --receipt --out receipt.json",
+    epilog="Example: dpdau erasure 9f2c41d07be85a3611c0d4e2a7f3b685 --receipt --out receipt.json",
 )
 @command()
 def erasure(

@@ -266,7 +266,8 @@ def _complete(transaction: Transaction, erasure_ids: Sequence[str], now: datetim
 
 
 def _new_id() -> str:
-    return secrets.token_urlsafe(16)
+    """A name that nobody guesses, and that no command line takes for an option."""
+    return secrets.token_hex(16)
 
 
 def _keep_protecting(tombstones: Tombstones, earlier: Tombstones) -> None:
