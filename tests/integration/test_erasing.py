@@ -251,6 +251,25 @@ def test_a_damaged_journal_is_told_and_made_anew_once_it_is_moved_away(
     assert in_journal(app, tmp_path, "ada", "eve") == [True, True]
 
 
+def test_a_journal_that_cannot_be_used_stops_neither_publication_nor_retention(
+    opened: Open, clock: FakeClock, tmp_path: Path
+) -> None:
+    app = opened(mechanism_dau="continual", dau_budget_total=3.0, epsilon_dau=0.3)
+    send(app, *(Event(user, TODAY) for user in USERS))
+    (tmp_path / "erasures.journal").write_bytes(b"?")
+    app.eraser.erase(["ada"])
+    clock.advance(days=1)
+    with pytest.raises(JournalDamagedError):
+        app.upkeep.run()
+    assert [row.subject for row in app.ledger()][-1] == f"dau-1d-{TODAY}"
+    clock.advance(days=app.calendar.retention_days)
+    with pytest.raises(JournalDamagedError):
+        app.upkeep.run()
+    assert active(app, TODAY) == 0
+    (tmp_path / "erasures.journal").unlink()
+    assert app.upkeep.run().waiting_erasures == 0
+
+
 def test_the_journal_lies_beside_the_copy_of_the_ledgers_head(opened: Open, tmp_path: Path) -> None:
     elsewhere = tmp_path / "another disk"
     app = opened(ledger_head_path=elsewhere / "ledger.head")

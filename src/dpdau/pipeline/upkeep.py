@@ -43,9 +43,21 @@ class Upkeep:
         self._dropped_before: date | None = None
 
     def run(self) -> UpkeepReport:
-        """Do everything that is due once."""
-        waiting = self._eraser.finish()
-        self._drop_old()
+        """Do everything that is due once.
+
+        What fails does not keep the rest from being done; of several errors the last is raised.
+        """
+        try:
+            published, refused = self._publish()
+        finally:
+            try:
+                self._drop_old()
+            finally:
+                waiting = self._eraser.finish()
+        return UpkeepReport(published, refused, self._publisher.due_days(), waiting)
+
+    def _publish(self) -> tuple[list[str], list[str]]:
+        """The ids of new releases, and why metrics stopped early."""
         published: list[str] = []
         refused: list[str] = []
         end = self._calendar.last_closed_day()
@@ -55,7 +67,7 @@ class Upkeep:
                     published.append(release.release_id)  # noqa: PERF401 - keeps what came before an error
             except BudgetExhaustedError as error:
                 refused.append(error.message)
-        return UpkeepReport(published, refused, self._publisher.due_days(), waiting)
+        return published, refused
 
     def _drop_old(self) -> None:
         """Once a day, drop activity, tombstones and private totals past the retention."""

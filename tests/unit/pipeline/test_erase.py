@@ -290,6 +290,9 @@ def test_one_that_another_process_completes_meanwhile_keeps_its_time(
 
 def test_people_erased_by_events_reach_the_journal_too(place: Place) -> None:
     place.send("ada", add=False, whole_user=True)
+    with place.store.read() as reader:
+        (record,) = reader.unfinished_erasures()
+    assert (record.users, record.request_key) == (1, None)
     place.eraser.erase(["bob"])
     assert place.eraser.finish() == 0
     assert place.in_journal("ada", "bob") == [True, True]
