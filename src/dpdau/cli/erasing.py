@@ -10,13 +10,13 @@ import typer
 from dpdau.cli import output
 from dpdau.cli.session import Session, command
 from dpdau.errors import FileUnreadableError, InvalidValueError
+from dpdau.model.erasures import MAX_USERS
 
 __all__ = ["commands"]
 
 commands = typer.Typer()
 
 _PANEL = "Erase"
-_PART_USERS = 100_000
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: dpdau erase ada@example.com")
@@ -49,9 +49,9 @@ def erase(
     if file is not None:
         named += _ids_in(file)
     with session.backend() as backend:
-        for start in range(0, max(len(named), 1), _PART_USERS):
-            key = _key_of_part(request_key, start // _PART_USERS)
-            answer = backend.erase(named[start : start + _PART_USERS], key)
+        for start in range(0, max(len(named), 1), MAX_USERS):
+            key = _key_of_part(request_key, start // MAX_USERS)
+            answer = backend.erase(named[start : start + MAX_USERS], key)
             session.show(answer, output.erasure)
 
 

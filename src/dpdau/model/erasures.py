@@ -4,7 +4,10 @@ from datetime import datetime
 
 import msgspec
 
-__all__ = ["Erasure"]
+__all__ = ["MAX_USERS", "Erasure"]
+
+MAX_USERS = 100_000
+"""How many people one request to erase may name."""
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,7 +26,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             another request; kept as long as the tombstones of those named.
         ledger_sequence: the newest ledger row when it was completed; None until then, 0 for an
             empty ledger.
-        ledger_hash: that row's hash.
+        ledger_hash: that row's hash, or 64 zeros for an empty ledger.
     """
 
     erasure_id: str

@@ -31,16 +31,13 @@ from dpdau.errors import (
 )
 from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar
-from dpdau.model.erasures import Erasure
+from dpdau.model.erasures import MAX_USERS, Erasure
 from dpdau.model.events import MAX_USER_ID_BYTES
 from dpdau.model.ledger import GENESIS_HASH
 from dpdau.pipeline.journal import JournalKeeper
 from dpdau.pipeline.ports import ErasureJournal, Store, Tombstones, Transaction
 
-__all__ = ["MAX_USERS", "Eraser", "Requested", "erase_pseudonyms", "record_erasure"]
-
-MAX_USERS = 100_000
-"""How many people one request may name."""
+__all__ = ["Eraser", "Requested", "erase_pseudonyms", "record_erasure"]
 
 _MAX_REQUEST_KEY_CHARACTERS = 255
 

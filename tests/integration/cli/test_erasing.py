@@ -81,7 +81,7 @@ def test_the_standard_input_may_name_people(ask: Run, monkeypatch: pytest.Monkey
 def test_more_people_than_one_request_may_name_are_erased_by_several(
     ask: Run, events: Path, day: date, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasing, "_PART_USERS", 2)
+    monkeypatch.setattr(erasing, "MAX_USERS", 2)
     ask("ingest", "--from", str(events))
     Path("leaving.txt").write_text("ada\nbob\neve\n")
     arguments = ("erase", "--from", "leaving.txt", "--request-key", "spring", "--json")

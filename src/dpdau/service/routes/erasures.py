@@ -15,7 +15,7 @@ from dpdau.errors import (
     MalformedBodyError,
     UnsupportedMediaTypeError,
 )
-from dpdau.pipeline.erase import MAX_USERS
+from dpdau.model.erasures import MAX_USERS
 from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import decoded_body, documented_body
@@ -103,6 +103,7 @@ async def erase(
     idempotency_key: Annotated[
         str | None,
         Header(
+            alias="Idempotency-Key",
             description="A name for this request, 1 to 255 printable ASCII characters, in double "
             "quotes or not. Sent again with the same people it gets the same record and erases "
             "nobody; with other people it is refused.",
