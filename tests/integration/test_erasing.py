@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dpdau.application import Application
@@ -110,6 +111,32 @@ def test_erasing_someone_twice_changes_nothing_but_the_records(app: Application)
     assert first.erasure_id != second.erasure_id
     assert (first.state, second.state, active(app, YESTERDAY)) == ("done", "done", 2)
     assert [app.receipt(each.erasure_id).days_touched for each in (first, second)] == [2, 0]
+
+
+def test_of_a_done_erasure_only_tombstones_are_left_in_the_data_directory(
+    app: Application, tmp_path: Path
+) -> None:
+    name = "ada.lovelace@example.com"
+    send(app, *(Event(name, TODAY - timedelta(days=back)) for back in range(20)))
+    app.release(Metric.DAU, YESTERDAY)
+    (pseudonym,) = app.ingestor._pseudonymizer.pseudonyms([name]).tolist()  # noqa: SLF001
+    with app.store.read() as reader:
+        (index,) = reader.user_indices(np.array([pseudonym], dtype=np.uint64)).tolist()
+    key = "the request of ada.lovelace"
+    assert app.erase([name], key).state == "done"
+    traces = {}
+    for file in tmp_path.iterdir():
+        content = file.read_bytes()
+        assert b"lovelace" not in content
+        found = sum(content.count(pseudonym.to_bytes(8, order)) for order in ("big", "little"))
+        traces[file.name] = found + content.count(str(pseudonym).encode())
+    assert {file: found for file, found in traces.items() if found} == {
+        "dpdau.sqlite3": 1,
+        "erasures.journal": 1,
+    }
+    with app.store.read() as reader:
+        assert index not in reader.members(1, (TODAY + timedelta(days=1)).toordinal())
+        assert index not in reader.known_users()
 
 
 # --- at the same time ------------------------------------------------------------------------
