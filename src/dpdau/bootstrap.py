@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pydantic import SecretStr
+
 from dpdau.application import Application
 from dpdau.config import Settings
 from dpdau.errors import StoreFullError, StoreReadOnlyError, WrongSecretError
@@ -24,6 +26,8 @@ from dpdau.pipeline.planning import Planner
 from dpdau.pipeline.ports import ErasureJournal, HeadCopy, Store
 from dpdau.pipeline.publish import CREATED_ON, Publisher
 from dpdau.pipeline.recovery import Recovery
+from dpdau.pipeline.retention import Retention
+from dpdau.pipeline.rotation import KEY_CHECK, join_rotation
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.store import HeadFile, JournalFile, MemoryHead, MemoryJournal, SqliteStore
@@ -35,7 +39,6 @@ _HEAD_FILE = "ledger.head"
 _JOURNAL_FILE = "erasures.journal"
 _SECRET_FILE = "secret"  # noqa: S105 - the name of a file
 _SECRET_BYTES = 32
-_KEY_CHECK = "key_check_value"
 
 
 def build(
@@ -53,7 +56,7 @@ def build(
         clock: gives the time.
 
     Raises:
-        StoreError: if the store cannot be opened, or was made with another secret.
+        StoreError: if the store cannot be opened, or its secrets are others.
     """
     secret = _secret(settings)
     copy: HeadCopy = MemoryHead()
@@ -68,9 +71,8 @@ def build(
             busy_timeout_seconds=settings.store_busy_seconds,
         )
     calendar = _calendar(settings, clock)
-    pseudonymizer = Pseudonymizer(secret)
     try:
-        _claim(store, pseudonymizer, calendar)
+        pseudonymizer = _claim(store, secret, settings.hash_salt_secret_previous, calendar)
     except BaseException:
         store.close()
         raise
@@ -92,7 +94,7 @@ def build(
         cap_raiser=CapRaiser(guard, calendar, budget),
         guard=guard,
         recovery=Recovery(store, calendar, guard),
-        upkeep=Upkeep(store, calendar, eraser, publisher),
+        upkeep=Upkeep(calendar, eraser, publisher, Retention(store)),
         erase_by_default=settings.delete_scope == "user",
     )
 
@@ -180,15 +182,26 @@ def _create_secret(path: Path) -> None:
     os.close(directory)
 
 
-def _claim(store: Store, pseudonymizer: Pseudonymizer, calendar: Calendar) -> None:
-    """Bind a new store to its secret and day of creation, or check the secret of an old one."""
+def _claim(
+    store: Store, secret: str, previous_secret: SecretStr | None, calendar: Calendar
+) -> Pseudonymizer:
+    """Bind a new store to its secret and day of creation, or check the secrets of an old one."""
+    pseudonymizer = Pseudonymizer(secret)
+    previous = None
+    if previous_secret is not None:
+        previous = Pseudonymizer(previous_secret.get_secret_value())
     with store.read() as reader:
-        known = reader.meta(_KEY_CHECK)
-    if known is None:
+        known = reader.meta(KEY_CHECK)
+    if known is None and previous is None:
         with store.write() as transaction:
-            known = transaction.meta(_KEY_CHECK) or pseudonymizer.key_check_value
             created_on = transaction.meta(CREATED_ON) or calendar.today().isoformat()
-            transaction.put_meta(_KEY_CHECK, known)
+            known = transaction.meta(KEY_CHECK) or pseudonymizer.key_check_value
             transaction.put_meta(CREATED_ON, created_on)
-    if not secrets.compare_digest(known, pseudonymizer.key_check_value):
-        raise WrongSecretError
+            transaction.put_meta(KEY_CHECK, known)
+    is_rotating = join_rotation(
+        store,
+        pseudonymizer.key_check_value,
+        None if previous is None else previous.key_check_value,
+        calendar,
+    )
+    return Pseudonymizer(secret, previous) if is_rotating else pseudonymizer

@@ -34,7 +34,7 @@ __all__ = ["SettingDescription", "Settings", "describe_settings", "load_settings
 
 _LONGEST_PERIOD_DAYS = {PeriodKind.MONTH: 31, PeriodKind.QUARTER: 92, PeriodKind.YEAR: 366}
 _KEYS = ("service_api_key", "ingest_api_key", "read_api_key", "admin_api_key")
-_SECRETS = ("hash_salt_secret", *_KEYS)
+_SECRETS = ("hash_salt_secret", "hash_salt_secret_previous", *_KEYS)
 _MIN_SECRET_LENGTH = 16
 _MAX_SHOWN_LENGTH = 80
 
@@ -134,6 +134,8 @@ class Settings(BaseSettings):
     """The zone whose midnights separate days."""
     hash_salt_secret: _Secret | None = _setting("Data", None, _A_SECRET)
     """The key of the pseudonyms; when unset, one is made at the first start and kept in DATA_DIR."""
+    hash_salt_secret_previous: _Secret | None = _setting("Data", None, _A_SECRET)
+    """The secret before HASH_SALT_SECRET, while a rotation runs; see docs/rotation.md."""
     delete_scope: Literal["day", "user"] = _setting("Data", "day", "day or user")
     """What an event with op "-" takes away, if it does not say: the user's day, or the user."""
     lateness_hours: int = _setting("Data", 6, "a whole number from 0 to 720", "hours", ge=0, le=720)

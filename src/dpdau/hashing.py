@@ -23,7 +23,14 @@ __all__ = ["Pseudonymizer"]
 class Pseudonymizer:
     """Turns user ids into pseudonyms under one secret."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, previous: "Pseudonymizer | None" = None) -> None:
+        """Derive the keys.
+
+        Args:
+            secret: the secret in force.
+            previous: of the secret before it, while people are known by its pseudonyms.
+        """
+        self._previous = previous
         self._hash = partial(siphashc.siphash, _derive(secret, b"pseudonym", 16))
         self.key_check_value = _derive(secret, b"key check", 16).hex()
         self._request_key = _derive(secret, b"erasure request", 32)
@@ -39,21 +46,24 @@ class Pseudonymizer:
         """
         return np.fromiter(map(self._hash, user_ids), dtype=np.uint64, count=len(user_ids))
 
-    def request_key(self, name: str) -> str:
-        """A keyed hash of the name that someone gave a request, which may hold an identity.
+    def previous_pseudonyms(self, user_ids: Sequence[str]) -> NDArray[np.uint64] | None:
+        """The same under the previous secret; None if there is none."""
+        return None if self._previous is None else self._previous.pseudonyms(user_ids)
+
+    def requests(self, name: str, user_ids: Sequence[str]) -> list[tuple[str, str]]:
+        """How a request is remembered: keyed hashes of its name and of whom it names.
 
         Args:
-            name: a string that UTF-8 can encode.
-        """
-        return self._request_hash(name.encode(), b"name")
+            name: what its sender calls it, which may hold an identity; UTF-8 can encode it.
+            user_ids: n strings that UTF-8 can encode; order and repetition do not matter.
 
-    def request_digest(self, pseudonyms: NDArray[np.uint64]) -> str:
-        """A keyed hash of whom a request named.
-
-        Args:
-            pseudonyms: distinct and ascending, so that order and repetition do not matter.
+        Returns:
+            One pair for each secret that may have been used, the one in force first.
         """
-        return self._request_hash(pseudonyms.astype("<u8").tobytes(), b"people")
+        people = np.unique(self.pseudonyms(user_ids)).astype("<u8").tobytes()
+        own = self._request_hash(name.encode(), b"name"), self._request_hash(people, b"people")
+        earlier = [] if self._previous is None else self._previous.requests(name, user_ids)
+        return [own, *earlier]
 
     def _request_hash(self, content: bytes, about: bytes) -> str:
         return hashlib.blake2b(

@@ -100,14 +100,16 @@ class StoreVersionError(StoreError):
 
 
 class WrongSecretError(StoreError):
-    """The secret is not the one that the store was made with."""
+    """The secret, or the previous one, is not what the store's pseudonyms were made with."""
 
     slug = "wrong-secret"
     title = "Wrong secret"
     exit_code = 2
 
-    def __init__(self) -> None:
+    def __init__(self, message: str | None = None) -> None:
         super().__init__(
-            "HASH_SALT_SECRET is not the secret that this store was made with. Counting with "
-            "another one would count every person twice: set the former secret again."
+            message
+            or "HASH_SALT_SECRET is not the secret that this store was made with. Counting with "
+            "another one would count every person twice: set the former secret again. To replace "
+            "it, set HASH_SALT_SECRET_PREVIOUS to the former one too."
         )

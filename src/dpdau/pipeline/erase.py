@@ -36,6 +36,7 @@ from dpdau.model.events import MAX_USER_ID_BYTES
 from dpdau.model.ledger import GENESIS_HASH
 from dpdau.pipeline.journal import JournalKeeper
 from dpdau.pipeline.ports import ErasureJournal, Store, Tombstones, Transaction
+from dpdau.pipeline.rekeying import admit
 
 __all__ = ["Eraser", "Requested", "erase_pseudonyms", "record_erasure"]
 
@@ -94,18 +95,27 @@ class Eraser:
                 the id of a record that says so. Also if the request key is none.
             BatchTooLargeError: if more than `MAX_USERS` are named; likewise with a record.
             RequestKeyReusedError: if the request key named other people before.
+            WrongSecretError: if another process has replaced the secret; nobody was erased.
         """
-        key = None if request_key is None else self._hashed(request_key)
+        if request_key is not None:
+            _check_request_key(request_key)
         try:
             _check(user_ids)
         except InputError as error:
             self._refuse(len(set(user_ids)), error)
             raise
-        pseudonyms = np.unique(self._pseudonymizer.pseudonyms(user_ids))
-        digest = self._pseudonymizer.request_digest(pseudonyms)
+        named = self._pseudonymizer.pseudonyms(user_ids)
+        previous = self._pseudonymizer.previous_pseudonyms(user_ids)
+        pseudonyms = np.unique(named)
+        requests = (
+            [] if request_key is None else self._pseudonymizer.requests(request_key, user_ids)
+        )
         with self._store.write() as transaction:
-            former = None if key is None else transaction.erasure_of(key)
-            if former is not None:
+            admit(transaction, self._pseudonymizer, named, previous)
+            for key, digest in requests:
+                former = transaction.erasure_of(key)
+                if former is None:
+                    continue
                 if former.request_digest != digest:
                     raise RequestKeyReusedError
                 return Requested(former, is_repeated=True)
@@ -117,7 +127,7 @@ class Eraser:
                 self._calendar.now(),
                 len(pseudonyms),
                 touched,
-                request=None if key is None else (key, digest),
+                request=requests[0] if requests else None,
             )
         self._journal.committed(erasure.erasure_id, tombstones)
         return Requested(erasure, is_repeated=False)
@@ -164,13 +174,6 @@ class Eraser:
         if erasure is None:
             raise ErasureNotFoundError(erasure_id)
         return erasure
-
-    def _hashed(self, request_key: str) -> str:
-        fits = len(request_key) in range(1, _MAX_REQUEST_KEY_CHARACTERS + 1)
-        if not (fits and request_key.isascii() and request_key.isprintable()):
-            expected = f"1 to {_MAX_REQUEST_KEY_CHARACTERS} printable ASCII characters"
-            raise InvalidValueError("Idempotency-Key", "not shown", expected)
-        return self._pseudonymizer.request_key(request_key)
 
     def _refuse(self, users: int, error: InputError) -> None:
         """Leave a record of a refused request, so that whoever asks for it learns why."""
@@ -273,6 +276,13 @@ def _keep_protecting(tombstones: Tombstones, earlier: Tombstones) -> None:
     tombstones.erased_on[at] = np.maximum(tombstones.erased_on[at], earlier.erased_on)
     known = tombstones.user_indices[at] >= 0
     tombstones.user_indices[at] = np.where(known, tombstones.user_indices[at], earlier.user_indices)
+
+
+def _check_request_key(request_key: str) -> None:
+    fits = len(request_key) in range(1, _MAX_REQUEST_KEY_CHARACTERS + 1)
+    if not (fits and request_key.isascii() and request_key.isprintable()):
+        expected = f"1 to {_MAX_REQUEST_KEY_CHARACTERS} printable ASCII characters"
+        raise InvalidValueError("Idempotency-Key", "not shown", expected)
 
 
 def _check(user_ids: Sequence[str]) -> None:

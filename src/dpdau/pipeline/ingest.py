@@ -16,6 +16,7 @@ from dpdau.model.calendar import Calendar
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.erase import erase_pseudonyms, record_erasure
 from dpdau.pipeline.ports import Store, Transaction
+from dpdau.pipeline.rekeying import admit
 
 __all__ = ["IngestOutcome", "Ingestor", "PseudonymousEvents"]
 
@@ -29,12 +30,15 @@ class PseudonymousEvents:
         days: n day ordinals, int32.
         adds: n booleans; True for "+".
         whole_user: n booleans; True where the whole person is erased.
+        previous: n keyed hashes under the previous secret; None unless a rotation runs, and once
+            nobody has to be moved any more.
     """
 
     pseudonyms: NDArray[np.uint64]
     days: NDArray[np.int32]
     adds: NDArray[np.bool_]
     whole_user: NDArray[np.bool_]
+    previous: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.pseudonyms)
@@ -50,14 +54,16 @@ class PseudonymousEvents:
 
     @classmethod
     def concatenate(cls, batches: Sequence["PseudonymousEvents"]) -> "PseudonymousEvents":
-        """Several batches as one, in order."""
+        """Several batches of one pseudonymizer as one, in order."""
         if len(batches) == 1:
             return batches[0]
+        previous = [batch.previous for batch in batches if batch.previous is not None]
         return cls(
             np.concatenate([batch.pseudonyms for batch in batches]),
             np.concatenate([batch.days for batch in batches]),
             np.concatenate([batch.adds for batch in batches]),
             np.concatenate([batch.whole_user for batch in batches]),
+            np.concatenate(previous) if previous else None,
         )
 
 
@@ -91,6 +97,7 @@ class Ingestor:
             events.days,
             events.adds,
             events.whole_user,
+            self._pseudonymizer.previous_pseudonyms(events.user_ids),
         )
 
     def apply(self, events: PseudonymousEvents) -> IngestOutcome:
@@ -98,9 +105,13 @@ class Ingestor:
 
         The last operation wins per user and day, in order of arrival. Events of an erased
         person that are dated before the erasure are dropped and counted.
+
+        Raises:
+            WrongSecretError: if another process has replaced the secret; nothing was stored.
         """
         leaving = events.whole_user & ~events.adds
         with self._store.write() as transaction:
+            admit(transaction, self._pseudonymizer, events.pseudonyms, events.previous)
             erased = 0
             if leaving.any():
                 erased, events_kept = self._apply_erasures(transaction, events, leaving)

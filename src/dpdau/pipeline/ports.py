@@ -128,8 +128,14 @@ class Reader(Protocol):
         """Those of these pseudonyms that have a tombstone; by default every tombstone."""
         ...
 
-    def members(self, first_day: int, last_day: int) -> BitMap:
-        """The indices of everyone active on any of these days (ordinals, both included)."""
+    def members(self, first_day: int, last_day: int, *, among: BitMap | None = None) -> BitMap:
+        """The indices of everyone active on any of these days (ordinals, both included).
+
+        Args:
+            first_day: the first of the days.
+            last_day: the last of them.
+            among: look at these users only, which costs less for few containers of indices.
+        """
         ...
 
     def ledger(

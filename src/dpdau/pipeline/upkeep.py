@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from dpdau.errors import BudgetExhaustedError
-from dpdau.model.calendar import Calendar, Period
+from dpdau.model.calendar import Calendar
 from dpdau.model.releases import Metric
 from dpdau.pipeline.erase import Eraser
-from dpdau.pipeline.ports import Store
 from dpdau.pipeline.publish import Publisher
+from dpdau.pipeline.retention import Retention
 
 __all__ = ["Upkeep", "UpkeepReport"]
 
@@ -34,12 +34,12 @@ class Upkeep:
     """Completes erasures, drops what is past its retention, and publishes days that closed."""
 
     def __init__(
-        self, store: Store, calendar: Calendar, eraser: Eraser, publisher: Publisher
+        self, calendar: Calendar, eraser: Eraser, publisher: Publisher, retention: Retention
     ) -> None:
-        self._store = store
         self._calendar = calendar
         self._eraser = eraser
         self._publisher = publisher
+        self._retention = retention
         self._dropped_before: date | None = None
 
     def run(self) -> UpkeepReport:
@@ -70,14 +70,9 @@ class Upkeep:
         return published, refused
 
     def _drop_old(self) -> None:
-        """Once a day, drop activity, tombstones and private totals past the retention."""
+        """Once a day, drop what is past the retention, from the journal too."""
         first_kept, _ = self._calendar.accepted_days()
-        if self._dropped_before == first_kept:
-            return
-        with self._store.write() as transaction:
-            transaction.drop_before(first_kept.toordinal())
-            for key in transaction.series_keys():
-                if Period.named(key.period).last < first_kept:
-                    transaction.drop_series_state(key)
-        self._eraser.forget_before(first_kept)
-        self._dropped_before = first_kept
+        if self._dropped_before != first_kept:
+            self._retention.drop(first_kept)
+            self._eraser.forget_before(first_kept)
+            self._dropped_before = first_kept

@@ -79,11 +79,12 @@ class _MemoryReader:
             columns[:, 2],
         )
 
-    def members(self, first_day: int, last_day: int) -> BitMap:
+    def members(self, first_day: int, last_day: int, *, among: BitMap | None = None) -> BitMap:
         """The indices of everyone active on any of these days (ordinals, both included)."""
         days = self._state.days.items()
         users = [members for day, members in days if first_day <= day <= last_day]
-        return BitMap.union(BitMap(), *users)
+        active = BitMap.union(BitMap(), *users)
+        return active if among is None else active & among
 
     def ledger(
         self,
