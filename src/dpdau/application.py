@@ -26,6 +26,7 @@ from dpdau.pipeline.ports import Store
 from dpdau.pipeline.publish import Publisher
 from dpdau.pipeline.records import find_release, record_of
 from dpdau.pipeline.recovery import Recovery
+from dpdau.pipeline.rotation import rotation_status
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.privacy.strategy import Plan
 from dpdau.views import (
@@ -37,6 +38,7 @@ from dpdau.views import (
     GuaranteeView,
     ReceiptView,
     ReleaseView,
+    RotationView,
     SeriesView,
     ValueView,
     VerificationView,
@@ -230,6 +232,11 @@ class Application:
             issued_at=self.calendar.now(),
             kept_until=carried_out_on + timedelta(days=self.calendar.retention_days),
         )
+
+    def rotation(self) -> RotationView:
+        """How far people have moved to the secret in force."""
+        with self.store.read() as reader:
+            return RotationView.of(rotation_status(reader, self.calendar))
 
     def ledger(self, metric: Metric | None = None, period: str | None = None) -> list[LedgerRow]:
         """The ledger's rows, oldest first."""

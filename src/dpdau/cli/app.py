@@ -7,7 +7,17 @@ from typing import Any
 
 import typer
 
-from dpdau.cli import accounts, erasing, ingesting, integrity, plans, publishing, serving, values
+from dpdau.cli import (
+    accounts,
+    erasing,
+    ingesting,
+    integrity,
+    plans,
+    publishing,
+    rekeying,
+    serving,
+    values,
+)
 from dpdau.cli.exit_codes import exit_codes_in_short
 
 __all__ = ["app", "main"]
@@ -20,7 +30,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _group in (serving, ingesting, values, publishing, erasing, accounts, integrity, plans):
+for _group in (
+    serving,
+    ingesting,
+    values,
+    publishing,
+    erasing,
+    rekeying,
+    accounts,
+    integrity,
+    plans,
+):
     app.add_typer(_group.commands)
 
 

@@ -66,6 +66,10 @@ class Backend(AbstractContextManager["Backend"], Protocol):
         """What a complete erasure did."""
         ...
 
+    def rotation(self) -> Answer:
+        """How far people have moved to the secret in force."""
+        ...
+
     def budget(self, metric: Metric, day: date | None) -> Answer:
         """What a metric has cost in the period of a day."""
         ...

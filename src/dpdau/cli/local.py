@@ -104,6 +104,10 @@ class LocalBackend:
         """What a complete erasure did."""
         return _json(self.application.receipt(erasure_id))
 
+    def rotation(self) -> Answer:
+        """How far people have moved to the secret in force."""
+        return _json(self.application.rotation())
+
     def budget(self, metric: Metric, day: date | None) -> Answer:
         """What a metric has cost in the period of a day."""
         return _json(self.application.budget_of(metric, day))

@@ -127,6 +127,10 @@ class RemoteBackend:
         """What a complete erasure did."""
         return self._ask("GET", f"/erasure/{quote(erasure_id, safe='')}/receipt")
 
+    def rotation(self) -> Answer:
+        """How far people have moved to the secret in force."""
+        return self._ask("GET", "/rekey")
+
     def budget(self, metric: Metric, day: date | None) -> Answer:
         """What a metric has cost in the period of a day."""
         return self._ask("GET", f"/budget/{metric}", day=None if day is None else str(day))

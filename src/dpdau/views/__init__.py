@@ -10,6 +10,7 @@ from dpdau.views.explanations import ExplanationView
 from dpdau.views.forecasts import ForecastView
 from dpdau.views.integrity import VerificationView
 from dpdau.views.releases import GuaranteeView, ReleaseView, SeriesView, ValueView
+from dpdau.views.rotations import RotationView
 
 __all__ = [
     "BudgetTotalsView",
@@ -22,6 +23,7 @@ __all__ = [
     "RdpView",
     "ReceiptView",
     "ReleaseView",
+    "RotationView",
     "SeriesView",
     "ValueView",
     "VerificationView",

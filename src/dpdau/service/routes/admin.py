@@ -20,7 +20,7 @@ from dpdau.service.bodies import documented_body, json_body
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import DAY_SCHEMA
-from dpdau.views import ReleaseView, VerificationView
+from dpdau.views import ReleaseView, RotationView, VerificationView
 
 __all__ = ["router"]
 
@@ -202,6 +202,17 @@ async def acknowledge(request: Request, context: Context) -> Response:
 def verify(context: Context) -> Response:
     """Recompute hashes, values, prices, plans and budgets; the problem names the first fault."""
     return json_answer(context.application.verify())
+
+
+@router.get(
+    "/rekey",
+    summary="How far a rotation of the secret is",
+    response_model=RotationView,
+    responses=problems(401, 403, 429, 503),
+)
+def rekey(context: Context) -> Response:
+    """How many people are still known under the previous secret, and what to do next."""
+    return json_answer(context.application.rotation())
 
 
 @router.get(
