@@ -104,7 +104,9 @@ def figures(app: Application) -> tuple[str, int, int, int]:
 # --- counting across a rotation --------------------------------------------------------------
 
 a_step = st.tuples(
-    st.sampled_from(["add", "add", "add", "retract", "erase_event", "erase", "tomorrow", "restart"]),
+    st.sampled_from(
+        ["add", "add", "add", "retract", "erase_event", "erase", "tomorrow", "restart"]
+    ),
     st.sampled_from(USERS),
     st.integers(0, 5),
 )
@@ -122,9 +124,7 @@ def test_a_rotation_at_any_moment_changes_no_count(
         live_through(Counter(Path(directory), OPENERS[kind](Path(directory))), steps, rotated_after)
 
 
-def live_through(
-    counter: Counter, steps: list[tuple[str, str, int]], rotated_after: int
-) -> None:
+def live_through(counter: Counter, steps: list[tuple[str, str, int]], rotated_after: int) -> None:
     app, oracle = counter.start(BEFORE), Oracle()
     known: set[str] = set()
     outdated: set[str] = set()

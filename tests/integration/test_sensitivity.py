@@ -8,16 +8,19 @@ element of the declared presence set, and by no more than the declared sensitivi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pyroaring import BitMap
 
 from dpdau.application import Application
-from dpdau.pipeline import erase, series
+from dpdau.pipeline import erase, rekeying, retention, series
 from dpdau.pipeline.ports import Tombstones
+from dpdau.pipeline.retention import Retention
 from dpdau.privacy.continual import Estimate
 from dpdau.privacy.strategy import Plan
 from dpdau.store import MemoryStore
@@ -27,6 +30,8 @@ START = date(2025, 1, 25)
 DAYS = 40  # from January into March: two boundaries of a month
 WINDOW_DAYS = 3
 CANARY = "canary"
+NO_DAY = -1
+SECRET, NEW_SECRET = "the secret at first", "the secret after it"
 
 
 class Vector(NamedTuple):
@@ -62,10 +67,20 @@ LEAVING = [
     for day in range(0, DAYS - 1, 2)
     for step in (Step(day, CANARY, day, "add"), Step(day + 1, CANARY, 0, "erase_event"))
 ]
+# Active on one day, which is retracted on the next, so that nothing is left, again and again.
+RETRACTING = [
+    step
+    for day in range(0, DAYS - 1, 2)
+    for step in (Step(day, CANARY, day, "add"), Step(day + 1, CANARY, day, "retract"))
+]
 
 
 def measured_vectors(
-    directory: Path, steps: Sequence[Step], silent: frozenset[int], runs: int
+    directory: Path,
+    steps: Sequence[Step],
+    silent: frozenset[int],
+    runs: int,
+    rotated_on: int,
 ) -> list[Vector]:
     """Live through the steps with a real pipeline; what its MAU series measured, by period."""
     clock = FakeClock(datetime.combine(START, datetime.min.time(), UTC))
@@ -77,7 +92,8 @@ def measured_vectors(
         vectors.append(Vector(plan, tuple(totals)))
         return 0
 
-    app = application(
+    start = partial(
+        application,
         directory,
         store=MemoryStore(),
         clock=clock,
@@ -86,17 +102,21 @@ def measured_vectors(
         w_bound_mau=2 * runs,
         lateness_hours=0,
     )
-    with pytest.MonkeyPatch.context() as patch, app:
+    app = start(hash_salt_secret=SECRET)
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(series, "measure_row", record)
         # Post-processing does not matter here, and takes time.
         patch.setattr(series, "estimate_row", lambda *_: Estimate(0.0, 1.0, 2.0, 3.0))
         for day in range(DAYS):
+            if day == rotated_on:
+                app = start(hash_salt_secret=NEW_SECRET, hash_salt_secret_previous=SECRET)
             for step in steps:
                 if step.on == day:
                     take(app, step)
             clock.advance(days=1)
             if day not in silent or day == DAYS - 1:
                 list(app.publish())
+            Retention(app.store, app.calendar).drop()
     return vectors
 
 
@@ -120,12 +140,15 @@ def runs_of(presence: Sequence[int]) -> int:
 
 
 def check_difference(
-    directory: Path, steps: Sequence[Step], silent: frozenset[int], runs: int
+    directory: Path,
+    steps: Sequence[Step],
+    silent: frozenset[int],
+    runs: int,
+    rotated_on: int = NO_DAY,
 ) -> None:
-    with_canary = measured_vectors(directory, steps, silent, runs)
-    without = measured_vectors(
-        directory, [step for step in steps if step.user_id != CANARY], silent, runs
-    )
+    with_canary = measured_vectors(directory, steps, silent, runs, rotated_on)
+    others = [step for step in steps if step.user_id != CANARY]
+    without = measured_vectors(directory, others, silent, runs, rotated_on)
     assert [len(vector.totals) for vector in with_canary] == [
         len(vector.totals) for vector in without
     ]
@@ -156,14 +179,16 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     steps=st.lists(a_step, max_size=40),
     silent=st.frozensets(a_day, max_size=30),
     runs=st.integers(1, 2),
+    rotated_on=st.just(NO_DAY) | a_day,
 )
-@example(steps=TOGGLING, silent=frozenset(), runs=2)
-@example(steps=LEAVING, silent=frozenset(), runs=1)
-@example(steps=[*TOGGLING, *LEAVING], silent=frozenset(range(5, 12)), runs=2)
+@example(steps=TOGGLING, silent=frozenset(), runs=2, rotated_on=NO_DAY)
+@example(steps=LEAVING, silent=frozenset(), runs=1, rotated_on=15)
+@example(steps=RETRACTING, silent=frozenset(), runs=1, rotated_on=16)
+@example(steps=[*TOGGLING, *LEAVING], silent=frozenset(range(5, 12)), runs=2, rotated_on=NO_DAY)
 def test_one_user_moves_the_measured_vectors_within_the_declared_sensitivity(
-    directory: Path, steps: list[Step], silent: frozenset[int], runs: int
+    directory: Path, steps: list[Step], silent: frozenset[int], runs: int, rotated_on: int
 ) -> None:
-    check_difference(directory, steps, silent, runs)
+    check_difference(directory, steps, silent, runs, rotated_on)
 
 
 @pytest.mark.parametrize("steps", [TOGGLING, LEAVING], ids=["toggling", "leaving"])
@@ -184,3 +209,21 @@ def test_without_the_kept_index_a_returning_user_exceeds_it(
     monkeypatch.setattr(erase, "_keep_protecting", without_index)
     with pytest.raises(AssertionError):
         check_difference(directory, LEAVING, frozenset(), 1)
+
+
+@pytest.mark.parametrize("steps", [RETRACTING, LEAVING], ids=["retracting", "leaving"])
+def test_if_those_whom_a_series_counted_were_forgotten_a_returning_user_exceeds_it(
+    directory: Path, steps: list[Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_limited", lambda _reader: BitMap())
+    with pytest.raises(AssertionError):
+        check_difference(directory, steps, frozenset(), 1)
+
+
+def test_if_a_rotation_moved_nobody_a_returning_user_exceeds_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_difference(directory, LEAVING, frozenset(), 1, rotated_on=15)
+    monkeypatch.setattr(rekeying, "_move", lambda *_: None)
+    with pytest.raises(AssertionError):
+        check_difference(directory, LEAVING, frozenset(), 1, rotated_on=15)

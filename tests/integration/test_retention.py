@@ -1,0 +1,233 @@
+"""Retention: what is past it goes, and people of whom nothing is left are forgotten."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyroaring import BitMap
+
+from dpdau.application import Application
+from dpdau.model.releases import Metric, SeriesKey
+from dpdau.pipeline import retention
+from dpdau.pipeline.ports import OUTDATED, SeriesState, Store
+from dpdau.pipeline.retention import Retention
+from dpdau.privacy.flippancy import LimiterState
+from support import EXACT, Event, FakeClock, application, columns
+from support.stores import OPENERS
+
+RETENTION_DAYS = 61
+TODAY = FakeClock().now.date()
+NOVEMBER = SeriesKey(Metric.MAU, 30, "2025-11")
+
+
+@pytest.fixture(params=OPENERS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = OPENERS[request.param](tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def app(tmp_path: Path, store: Store, clock: FakeClock) -> Application:
+    return application(tmp_path, store=store, clock=clock, retention_days=RETENTION_DAYS, **EXACT)
+
+
+def send(app: Application, user: str, day: date = TODAY, *, add: bool = True) -> None:
+    event = Event(user, day, add=add)
+    app.ingestor.apply(app.ingestor.pseudonymize(columns([event])))
+
+
+def drop(app: Application) -> None:
+    Retention(app.store, app.calendar).drop()
+
+
+def index_of(app: Application, user: str) -> int:
+    pseudonyms = app.ingestor.pseudonymize(columns([Event(user, TODAY)])).pseudonyms
+    with app.store.read() as reader:
+        return int(reader.user_indices(pseudonyms)[0])
+
+
+def count(app: Application, *users: int) -> None:
+    """Let a running series have counted these indices."""
+    counted = LimiterState.empty(2).advance(BitMap(users)).state
+    with app.store.write() as transaction:
+        transaction.put_series_state(NOVEMBER, SeriesState((len(users),), counted.to_bytes()))
+
+
+def indices_kept(app: Application) -> list[int]:
+    with app.store.read() as reader:
+        return [int(index) for index in reader.tombstones().user_indices]
+
+
+def test_people_are_forgotten_with_their_last_activity(app: Application, clock: FakeClock) -> None:
+    send(app, "ada")
+    send(app, "bob", TODAY + timedelta(days=1))
+    clock.advance(days=RETENTION_DAYS)
+    drop(app)
+    assert index_of(app, "ada") >= 0
+    clock.advance(days=1)
+    drop(app)
+    assert index_of(app, "ada") == -1
+    assert index_of(app, "bob") >= 0
+
+
+def test_people_who_retracted_all_days_are_forgotten(app: Application) -> None:
+    send(app, "ada")
+    send(app, "bob")
+    send(app, "ada", add=False)
+    drop(app)
+    assert index_of(app, "ada") == -1
+    assert index_of(app, "bob") >= 0
+
+
+def test_people_whom_a_running_series_has_counted_are_remembered_until_it_is_complete(
+    app: Application, store: Store
+) -> None:
+    send(app, "ada")
+    former = index_of(app, "ada")
+    send(app, "ada", add=False)
+    count(app, former)
+    drop(app)
+    assert index_of(app, "ada") == former
+    with store.write() as transaction:
+        transaction.drop_series_state(NOVEMBER)
+    drop(app)
+    assert index_of(app, "ada") == -1
+
+
+def test_a_series_without_a_limit_holds_nobody(app: Application, store: Store) -> None:
+    send(app, "ada")
+    send(app, "ada", add=False)
+    with store.write() as transaction:
+        transaction.put_series_state(NOVEMBER, SeriesState((1,), None))
+    drop(app)
+    assert index_of(app, "ada") == -1
+
+
+def test_a_series_that_was_never_completed_goes_with_its_period(
+    app: Application, store: Store, clock: FakeClock
+) -> None:
+    count(app, 1)
+    clock.advance(days=10 + RETENTION_DAYS)
+    drop(app)
+    with store.read() as reader:
+        assert reader.series_keys() == [NOVEMBER]
+    clock.advance(days=1)
+    drop(app)
+    with store.read() as reader:
+        assert reader.series_keys() == []
+
+
+def test_a_tombstone_gives_an_index_back_only_while_a_running_series_needs_it(
+    app: Application, store: Store
+) -> None:
+    send(app, "ada")
+    send(app, "bob")
+    ada = index_of(app, "ada")
+    app.erase(["ada", "bob", "eve"])
+    count(app, ada)
+    drop(app)
+    assert sorted(indices_kept(app)) == [-1, -1, ada]
+    drop(app)
+    with store.write() as transaction:
+        transaction.drop_series_state(NOVEMBER)
+    drop(app)
+    assert indices_kept(app) == [-1, -1, -1]
+    send(app, "ada")
+    assert index_of(app, "ada") > ada
+
+
+def test_a_tombstone_without_an_index_still_refuses(app: Application) -> None:
+    app.erase(["ada"])
+    drop(app)
+    send(app, "ada", TODAY - timedelta(days=1))
+    assert index_of(app, "ada") == -1
+
+
+def test_it_happens_once_a_day(app: Application, clock: FakeClock) -> None:
+    kept = Retention(app.store, app.calendar)
+    kept.drop()
+    send(app, "ada")
+    send(app, "ada", add=False)
+    kept.drop()
+    assert index_of(app, "ada") >= 0
+    clock.advance(days=1)
+    kept.drop()
+    assert index_of(app, "ada") == -1
+
+
+@pytest.mark.parametrize("what", ["returns", "is erased", "is counted"])
+def test_what_changes_after_the_first_look_counts(
+    app: Application, store: Store, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    send(app, "ada")
+    former = index_of(app, "ada")
+    send(app, "ada", add=False)
+    changes: dict[str, Callable[[], Any]] = {
+        "returns": lambda: send(app, "ada"),
+        "is erased": lambda: app.erase(["ada"]),
+        "is counted": lambda: count(app, former),
+    }
+    real, looks = retention._idle, iter([changes[what]])  # noqa: SLF001 - between its two looks
+
+    def look(*arguments: Any) -> BitMap:
+        found = real(*arguments)
+        if change := next(looks, None):
+            assert list(found) == [former]
+            change()
+        return found
+
+    monkeypatch.setattr(retention, "_idle", look)
+    drop(app)
+    assert index_of(app, "ada") == (-1 if what == "is erased" else former)
+    with store.read() as reader:
+        assert len(reader.known_users()) == (what != "is erased")
+
+
+def test_an_erased_person_who_is_counted_again_after_the_first_look_keeps_the_index(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(app, "ada")
+    former = index_of(app, "ada")
+    app.erase(["ada"])
+    real, looks = retention._unneeded, iter([lambda: count(app, former)])  # noqa: SLF001
+
+    def look(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if change := next(looks, None):
+            change()
+        return found
+
+    monkeypatch.setattr(retention, "_unneeded", look)
+    drop(app)
+    assert indices_kept(app) == [former]
+
+
+def test_many_people_are_forgotten_in_several_transactions(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_USERS_AT_ONCE", 2)
+    users = [f"user-{number}" for number in range(7)]
+    for user in users:
+        send(app, user)
+        send(app, user, add=user == "user-3")
+    drop(app)
+    assert [user for user in users if index_of(app, user) >= 0] == ["user-3"]
+
+
+def test_the_forgotten_are_outdated_no_more(app: Application, store: Store) -> None:
+    send(app, "ada")
+    send(app, "bob")
+    with store.write() as transaction:
+        transaction.update_members(OUTDATED, transaction.known_users(), BitMap())
+    send(app, "ada", add=False)
+    drop(app)
+    with store.read() as reader:
+        assert reader.members(OUTDATED, OUTDATED) == reader.known_users()
