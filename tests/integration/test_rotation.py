@@ -1,7 +1,7 @@
 """Rotating the secret: no count changes, nobody is lost, and wrong secrets change nothing."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta

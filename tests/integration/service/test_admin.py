@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dpdau.store import MemoryStore
 from support.service import Service, assert_problem, event
 
 TODAY = date(2025, 11, 20)
@@ -139,3 +140,32 @@ class TestLedger:
         assert_problem(service.client.get("/ledger?metric=wau"), 404, "unknown-metric")
         assert_problem(service.client.get("/ledger?period=soon"), 422, "invalid-value")
         assert_problem(service.client.get("/ledger?format=xml"), 422, "invalid-input")
+
+
+class TestRekey:
+    def test_a_rotation_shows_how_far_it_is(self, open_service: Callable[..., Service]) -> None:
+        store = MemoryStore()
+        former = open_service(store, hash_salt_secret="the former secret of all")
+        assert former.client.get("/rekey").json()["state"] == "none"
+        former.send(event("ada", TODAY), event("bob", TODAY))
+        present = open_service(
+            store,
+            hash_salt_secret="the present secret of all",
+            hash_salt_secret_previous="the former secret of all",
+        )
+        present.send(event("ada", TODAY))
+        assert present.client.get("/rekey").json() == {
+            "state": "running",
+            "started_on": "2025-11-20",
+            "users_done": 1,
+            "users_remaining": 1,
+            "tombstones_remaining": 0,
+            "ends_by": "2026-12-27",
+            "next_step": "Leave both secrets set. People move when they are next heard of, and "
+            "what is left goes with the retention.",
+        }
+
+        assert_problem(former.send(event("bob", TODAY)), 503, "wrong-secret")
+        erasure = former.client.post("/erasure", json={"user_id": "bob"})
+        assert_problem(erasure, 503, "wrong-secret")
+        assert present.client.get("/rekey").json()["users_remaining"] == 1
