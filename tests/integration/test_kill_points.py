@@ -12,6 +12,7 @@ from dpdau.bootstrap import build
 from dpdau.config import load_settings
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Metric
+from support import Event, columns
 
 DAY = datetime.now(UTC).date() - timedelta(days=3)
 SETTINGS: dict[str, Any] = {
@@ -93,3 +94,51 @@ def test_a_series_that_dies_again_and_again_measures_each_day_once(tmp_path: Pat
         app.release(Metric.MAU, DAY)
         found = app.verify().kinds
     assert (found[LedgerKind.SERIES], found[LedgerKind.RELEASE]) == (1, DAY.day)
+
+
+FORMER, PRESENT = "the former secret of all", "the present secret of all"
+ROTATING = {"hash_salt_secret": PRESENT, "hash_salt_secret_previous": FORMER}
+ROTATION_STEPS = [
+    "dpdau.pipeline.rotation.Rotation.keep",
+    "dpdau.store.sqlite.transaction.SqliteTransaction.put_meta",
+    "dpdau.store.sqlite.transaction.SqliteTransaction.rename",
+]
+ROTATION_VICTIM = f"""
+import os, pkgutil, sys
+from unittest.mock import patch
+from dpdau.bootstrap import build
+from dpdau.config import load_settings
+
+name = sys.argv[2]
+real = pkgutil.resolve_name(name)
+
+def die(*arguments, **named):
+    real(*arguments, **named)
+    os._exit({KILLED})
+
+owner, _, attribute = name.rpartition(".")
+with patch.object(pkgutil.resolve_name(owner), attribute, die):
+    with build(load_settings(data_dir=sys.argv[1], **{ROTATING!r})) as app:
+        app.erase(["ada"])
+"""
+
+
+@pytest.mark.parametrize("step", ROTATION_STEPS)
+def test_a_rotation_that_dies_loses_nobody(tmp_path: Path, step: str) -> None:
+    events = columns(Event(user, DAY) for user in ("ada", "bob"))
+    with build(load_settings(data_dir=tmp_path, hash_salt_secret=FORMER)) as app:
+        app.ingestor.apply(app.ingestor.pseudonymize(events))
+    died = subprocess.run(  # noqa: S603 - this interpreter on this file's own text
+        [sys.executable, "-c", ROTATION_VICTIM, str(tmp_path), step],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert died.returncode == KILLED, died.stderr
+    with build(load_settings(data_dir=tmp_path, **ROTATING)) as app:
+        assert app.rotation().users_remaining == 2
+        app.ingestor.apply(app.ingestor.pseudonymize(events))
+        with app.store.read() as reader:
+            assert len(reader.members(DAY.toordinal(), DAY.toordinal())) == 2
+        assert app.rotation().state == "complete"

@@ -36,7 +36,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def app(tmp_path: Path, store: Store, clock: FakeClock) -> Application:
-    return application(tmp_path, store=store, clock=clock, retention_days=RETENTION_DAYS, **EXACT)
+    return application(
+        tmp_path / "data", store=store, clock=clock, retention_days=RETENTION_DAYS, **EXACT
+    )
 
 
 def send(app: Application, user: str, day: date = TODAY, *, add: bool = True) -> None:

@@ -112,7 +112,7 @@ a_step = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(steps=st.lists(a_step, max_size=25), rotated_after=st.integers(0, 25))
 @example(steps=[("add", "ada", 0), ("erase", "ada", 0), ("add", "ada", 1)], rotated_after=2)
 @example(steps=[("add", "ada", 1), ("tomorrow", "", 0), ("add", "ada", 0)], rotated_after=1)

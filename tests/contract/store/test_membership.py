@@ -19,6 +19,20 @@ def test_members_are_the_union_of_the_days_asked_for(store: Store) -> None:
         assert reader.members(DAY + 1, DAY) == BitMap()
 
 
+def test_members_can_be_looked_for_among_some_users(store: Store) -> None:
+    everyone = BitMap([1, 2, 70_000, 140_000, 2**32 - 1])
+    with store.write() as transaction:
+        transaction.update_members(OUTDATED, everyone, BitMap())
+        transaction.update_members(DAY - 150, BitMap([1, 70_000]), BitMap())
+        transaction.update_members(DAY, BitMap([2, 70_000, 140_000]), BitMap())
+        assert transaction.members(1, DAY, among=everyone) == BitMap([1, 2, 70_000, 140_000])
+    with store.read() as reader:
+        assert reader.members(1, DAY, among=BitMap([1, 140_000, 9])) == BitMap([1, 140_000])
+        assert reader.members(DAY, DAY, among=everyone) == BitMap([2, 70_000, 140_000])
+        assert reader.members(DAY + 1, DAY + 9, among=everyone) == BitMap()
+        assert reader.members(1, DAY, among=BitMap()) == BitMap()
+
+
 def test_leaving_takes_users_off_that_day_only(store: Store) -> None:
     with store.write() as transaction:
         transaction.update_members(DAY, BitMap([1, 2, 70_000, 140_000]), BitMap())

@@ -1,6 +1,6 @@
 """Reading from SQLite: one transaction's consistent view."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +18,12 @@ from dpdau.store.key_index import KeyIndex
 from dpdau.store.sqlite.cells import Cells
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
 from dpdau.store.sqlite.session import Session
-from dpdau.store.sqlite.shards import Shards
+from dpdau.store.sqlite.shards import Shards, parts
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot, read_index
 
-__all__ = ["SqliteReader", "series_parameters"]
+__all__ = ["NOBODY", "SqliteReader", "series_parameters"]
+
+NOBODY = BitMap()
 
 
 class SqliteReader:
@@ -71,8 +73,10 @@ class SqliteReader:
             records["user_index"],
         )
 
-    def members(self, first_day: int, last_day: int) -> BitMap:
+    def members(self, first_day: int, last_day: int, *, among: BitMap | None = None) -> BitMap:
         """The indices of everyone active on any of these days (ordinals, both included)."""
+        if among is not None:
+            return self._members_among(first_day, last_day, among)
         if last_day - first_day >= MAX_DAYS:
             return self._shards.members(first_day, last_day)
         days = self._days(range(first_day, last_day + 1))
@@ -171,6 +175,25 @@ class SqliteReader:
         if missing:
             self._learned(self._snapshot.with_days({day: days[day] for day in missing}))
         return days
+
+    def _members_among(self, first_day: int, last_day: int, users: BitMap) -> BitMap:
+        """Those of these users who were active, one shard in memory at a time."""
+        active = BitMap()
+        for shard, wanted in parts(users).items():
+            for day, members in self._days_of_shard(shard):
+                if first_day <= day <= last_day:
+                    active |= members & wanted
+        return active
+
+    def _days_of_shard(self, shard: int) -> Iterator[tuple[int, BitMap]]:
+        """Each day on which anyone of a shard may have been active, and who was."""
+        kept, unread = self._snapshot.days, []
+        for day in self._shards.days_of(shard):
+            if day in kept:
+                yield day, kept[day].get(shard, NOBODY)
+            else:
+                unread.append(day)
+        yield from self._shards.of_shard(shard, unread)
 
     def _learned(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -1,6 +1,6 @@
 """Writing to SQLite: the one exclusive transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -17,13 +17,11 @@ from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
 from dpdau.store.key_index import KeyIndex
 from dpdau.store.sqlite.cells import Place
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS
-from dpdau.store.sqlite.reader import SqliteReader, series_parameters
+from dpdau.store.sqlite.reader import NOBODY, SqliteReader, series_parameters
 from dpdau.store.sqlite.shards import parts
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["SqliteTransaction"]
-
-_NOBODY = BitMap()
 
 
 class SqliteTransaction(SqliteReader):
@@ -58,8 +56,8 @@ class SqliteTransaction(SqliteReader):
         before = self._some_shards(day, wanted)
         after = {}
         for shard in wanted:
-            members = before.get(shard, _NOBODY)
-            changed = (members - leaving.get(shard, _NOBODY)) | joining.get(shard, _NOBODY)
+            members = before.get(shard, NOBODY)
+            changed = (members - leaving.get(shard, NOBODY)) | joining.get(shard, NOBODY)
             if changed != members:
                 after[shard] = changed
         self._write_shards(day, after)
@@ -230,16 +228,6 @@ class SqliteTransaction(SqliteReader):
         if len(days) < MAX_DAYS or day > min(days):
             return self._days([day])[day]
         return dict(self._shards.of_day(day, shards))
-
-    def _days_of_shard(self, shard: int) -> Iterator[tuple[int, BitMap]]:
-        """Each day on which anyone of a shard may have been active, and who was."""
-        kept, unread = self._snapshot.days, []
-        for day in self._shards.days_of(shard):
-            if day in kept:
-                yield day, kept[day].get(shard, _NOBODY)
-            else:
-                unread.append(day)
-        yield from self._shards.of_shard(shard, unread)
 
     def _write_shards(self, day: int, shards: dict[int, BitMap]) -> None:
         if not shards:
