@@ -224,6 +224,15 @@ def test_many_people_are_forgotten_in_several_transactions(
     assert [user for user in users if index_of(app, user) >= 0] == ["user-3"]
 
 
+def test_a_reader_that_holds_the_log_stops_nothing(app: Application, store: Store) -> None:
+    send(app, "ada")
+    with store.read() as reader:
+        send(app, "ada", add=False)
+        drop(app)
+        assert len(reader.known_users()) == 1
+    assert index_of(app, "ada") == -1
+
+
 def test_the_forgotten_are_outdated_no_more(app: Application, store: Store) -> None:
     send(app, "ada")
     send(app, "bob")

@@ -16,6 +16,7 @@ from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
 from dpdau.errors import SettingsError, WrongSecretError
+from dpdau.hashing import Pseudonymizer
 from dpdau.model.releases import Metric
 from dpdau.pipeline.ports import OUTDATED, Store
 from dpdau.pipeline.rotation import Rotation
@@ -216,6 +217,20 @@ def test_an_erasure_by_event_finds_people_known_under_the_previous_secret(
     send(app, Event("ada", TODAY, add=False, whole_user=True))
     assert mau(app) == 1
     assert figures(app) == ("running", 1, 1, 0)
+
+
+def test_former_pseudonyms_are_in_no_file_once_people_have_moved(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, OPENERS["sqlite"](tmp_path))
+    app = counter.start(BEFORE)
+    send(app, *active("ada", "bob"))
+    app.erase(["eve"])
+    former = Pseudonymizer(FIRST).pseudonyms(["ada", "eve", "bob"]).tolist()
+    app = counter.start(DURING)
+    send(app, *active("ada", "eve"))
+    app.upkeep.run()
+    held = b"".join(file.read_bytes() for file in sorted(tmp_path.iterdir()))
+    assert [pseudonym.to_bytes(8, "little") in held for pseudonym in former] == [False, False, True]
+    counter.store.close()
 
 
 # --- how far it is ---------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class WrongSecretError(StoreError):
     def __init__(self, message: str | None = None) -> None:
         super().__init__(
             message
-            or "HASH_SALT_SECRET is not the secret that this store was made with. Counting with "
+            or "HASH_SALT_SECRET is not the secret of this store's pseudonyms. Counting with "
             "another one would count every person twice: set the former secret again. To replace "
             "it, set HASH_SALT_SECRET_PREVIOUS to the former one too."
         )

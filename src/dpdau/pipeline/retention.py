@@ -1,10 +1,12 @@
 """Retention: what is too old is dropped, and people of whom nothing is left are forgotten."""
 
+from contextlib import suppress
 from datetime import date
 
 import numpy as np
 from pyroaring import BitMap
 
+from dpdau.errors import StoreBusyError
 from dpdau.model.calendar import Period
 from dpdau.pipeline.ports import OUTDATED, Reader, Store, Tombstones, Transaction
 from dpdau.privacy.flippancy import LimiterState
@@ -36,7 +38,7 @@ class Retention:
         self._store = store
 
     def drop(self, first_kept: date) -> None:
-        """Drop what is past the retention.
+        """Drop what is past the retention, from the pages of files too.
 
         Args:
             first_kept: the first day that is kept.
@@ -48,6 +50,9 @@ class Retention:
                     transaction.drop_series_state(key)
         self._unlink_tombstones()
         self._forget_users()
+        # A reader may hold the log back; the next time empties it then.
+        with suppress(StoreBusyError):
+            self._store.purge()
 
     def _forget_users(self) -> None:
         # Every bitmap is read in a view that holds nobody up, what is found is read again in
