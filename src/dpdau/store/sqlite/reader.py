@@ -1,5 +1,6 @@
 """Reading from SQLite: one transaction's consistent view."""
 
+from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -53,7 +54,8 @@ class SqliteReader:
 
     def known_users(self) -> BitMap:
         """The indices that someone has."""
-        return BitMap(self._users().slots())
+        # As a buffer in order: one by one it takes six times as long.
+        return BitMap(array("I", np.sort(self._users().slots()).tobytes()))
 
     def pseudonyms_of(self, user_indices: NDArray[np.int64]) -> NDArray[np.uint64]:
         """The pseudonym of each index, in the same order; 0 where nobody has it."""
