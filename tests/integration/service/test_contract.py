@@ -46,12 +46,13 @@ OPERATIONS = [
     "GET /ledger",
     "GET /ledger/verify",
     "POST /ledger/acknowledge",
+    "GET /rekey",
     "GET /metrics",
     "GET /",
     "GET /healthz",
     "GET /readyz",
 ]
-WITHOUT_INPUT = {"GET /", "GET /ledger/verify", "GET /healthz", "GET /readyz"}
+WITHOUT_INPUT = {"GET /", "GET /ledger/verify", "GET /rekey", "GET /healthz", "GET /readyz"}
 SETTINGS = {"retention_days": 61, "rate_limit_per_minute": 0}
 BASE_URL = "http://dpdau.test"
 

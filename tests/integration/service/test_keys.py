@@ -32,6 +32,7 @@ SCOPES = {
     ("POST", "/revise"): "admin",
     ("GET", "/ledger"): "admin",
     ("GET", "/ledger/verify"): "admin",
+    ("GET", "/rekey"): "admin",
     ("POST", "/ledger/acknowledge"): "admin",
     ("GET", "/metrics"): "admin",
     ("GET", "/"): None,
