@@ -47,7 +47,7 @@ def send(app: Application, user: str, day: date = TODAY, *, add: bool = True) ->
 
 
 def drop(app: Application) -> None:
-    Retention(app.store, app.calendar).drop()
+    Retention(app.store).drop(app.calendar.accepted_days()[0])
 
 
 def index_of(app: Application, user: str) -> int:
@@ -154,14 +154,13 @@ def test_a_tombstone_without_an_index_still_refuses(app: Application) -> None:
 
 
 def test_it_happens_once_a_day(app: Application, clock: FakeClock) -> None:
-    kept = Retention(app.store, app.calendar)
-    kept.drop()
+    app.upkeep.run()
     send(app, "ada")
     send(app, "ada", add=False)
-    kept.drop()
+    app.upkeep.run()
     assert index_of(app, "ada") >= 0
     clock.advance(days=1)
-    kept.drop()
+    app.upkeep.run()
     assert index_of(app, "ada") == -1
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
-from dpdau.errors import SettingsError, WrongSecretError
+from dpdau.errors import RequestKeyReusedError, SettingsError, WrongSecretError
 from dpdau.hashing import Pseudonymizer
 from dpdau.model.releases import Metric
 from dpdau.pipeline.ports import OUTDATED, Store
@@ -231,6 +231,22 @@ def test_former_pseudonyms_are_in_no_file_once_people_have_moved(tmp_path: Path)
     held = b"".join(file.read_bytes() for file in sorted(tmp_path.iterdir()))
     assert [pseudonym.to_bytes(8, "little") in held for pseudonym in former] == [False, False, True]
     counter.store.close()
+
+
+def test_a_request_to_erase_that_comes_again_after_a_rotation_is_carried_out_once(
+    counter: Counter,
+) -> None:
+    app = counter.start(BEFORE)
+    send(app, *active("ada", "bob"))
+    first = app.erase(["ada", "ada"], "ticket 1")
+    send(app, *active("ada"))
+    app = counter.start(DURING)
+    assert app.erase(["ada"], "ticket 1") == first
+    assert mau(app) == 2
+    with pytest.raises(RequestKeyReusedError):
+        app.erase(["bob"], "ticket 1")
+    assert app.erase(["bob"], "ticket 2") == app.erase(["bob"], "ticket 2")
+    assert mau(app) == 1
 
 
 # --- how far it is ---------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def measured_vectors(
             clock.advance(days=1)
             if day not in silent or day == DAYS - 1:
                 list(app.publish())
-            Retention(app.store, app.calendar).drop()
+            Retention(app.store).drop(app.calendar.accepted_days()[0])
     return vectors
 
 
