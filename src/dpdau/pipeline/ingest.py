@@ -4,6 +4,7 @@ What is stored depends on the set of (user, day) pairs and the order of arrival 
 a batch again changes nothing.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from dpdau.pipeline.ports import Store, Transaction
 from dpdau.pipeline.rekeying import admit
 
 __all__ = ["IngestOutcome", "Ingestor", "PseudonymousEvents"]
+
+_INDEX_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,8 @@ def _apply_days(transaction: Transaction, events: PseudonymousEvents) -> int:
         accepted = days >= erased_on[user]
         refused = int(len(accepted) - accepted.sum())
         user, days, adds = user[accepted], days[accepted], adds[accepted]
-    user, days, adds = _last_per_user_and_day(user, days, adds)
+    last = _last_per_user_and_day(user, days)
+    user, days, adds = user[last], days[last], adds[last]
 
     indices = transaction.user_indices(pseudonyms)
     joining = np.zeros(len(pseudonyms), dtype=np.bool_)
@@ -165,19 +169,45 @@ def _apply_days(transaction: Transaction, events: PseudonymousEvents) -> int:
     if unknown.any():
         indices[unknown] = transaction.allot_indices(pseudonyms[unknown])
 
-    for day in np.unique(days).tolist():
-        today = days == day
-        joins = indices[user[today & adds]]
-        leaves = indices[user[today & ~adds]]
-        transaction.update_members(day, BitMap(joins), BitMap(leaves[leaves >= 0]))
+    indices = indices[user]
+    joins, leaves = adds, ~adds & (indices >= 0)
+    joins_of = _users_by_day(days[joins], indices[joins])
+    leaves_of = _users_by_day(days[leaves], indices[leaves])
+    for day in sorted(joins_of.keys() | leaves_of.keys()):
+        transaction.update_members(
+            day, joins_of.get(day, BitMap()), leaves_of.get(day, BitMap())
+        )
     return refused
 
 
-def _last_per_user_and_day(
-    user: NDArray[np.intp], days: NDArray[np.int32], adds: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.bool_]]:
-    """Keep the last of several events of one user on one day."""
-    pair = (user.astype(np.int64) << 32) | days
-    _, first_from_the_end = np.unique(pair[::-1], return_index=True)
-    kept = len(pair) - 1 - first_from_the_end
-    return user[kept], days[kept], adds[kept]
+def _last_per_user_and_day(user: NDArray[np.intp], days: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The positions of the last of several events of one user on one day.
+
+    One sort of day, user and position in one integer is several times faster than sorts that
+    have to be stable or to return an order. It has room: the position and the user take at most
+    two thirds of 63 bits for two million events, the days of all calendars 22.
+    """
+    position_bits = len(user).bit_length()
+    key = days.astype(np.int64) << position_bits | user
+    key = key << position_bits | np.arange(len(user))
+    key.sort()
+    pair = key >> position_bits
+    is_last = np.ones(len(key), dtype=np.bool_)
+    np.not_equal(pair[1:], pair[:-1], out=is_last[:-1])
+    last: NDArray[np.int64] = key[is_last] & ((1 << position_bits) - 1)
+    return last
+
+
+def _users_by_day(days: NDArray[np.int32], indices: NDArray[np.int64]) -> dict[int, BitMap]:
+    """The users of each day that has any; `indices` are not negative."""
+    pairs = days.astype(np.int64) << _INDEX_BITS | indices
+    pairs.sort()
+    days_of_pairs = pairs >> _INDEX_BITS
+    starts = np.flatnonzero(np.diff(days_of_pairs, prepend=-1)).tolist()
+    users = array("I", pairs.astype(np.uint32).tobytes())
+    ends = [*starts, len(pairs)][1:]
+    # pyroaring takes a sorted array without looking at each of its items in Python.
+    return {
+        int(days_of_pairs[start]): BitMap(users[start:end])
+        for start, end in zip(starts, ends, strict=True)
+    }
