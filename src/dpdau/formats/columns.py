@@ -7,7 +7,7 @@ A reason names the field and what was expected, and never quotes a value that wa
 understood: columns get mixed up, and then the value may be a user id.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import TypeAlias
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpdau.errors import MalformedBodyError
-from dpdau.formats.days import DayReader
+from dpdau.formats.days import DayReader, day_reader
 from dpdau.formats.rules import Decoded, EventRules
 from dpdau.model.events import MAX_USER_ID_BYTES, EventColumns, Refusal
 
@@ -40,6 +40,7 @@ _OPS = frozenset({"+", "-"})
 _SCOPES = frozenset({None, "day", "user"})
 _EXPECTED_USER_ID = f"expected a string of 1 to {MAX_USER_ID_BYTES} bytes"
 _MAX_BYTES_PER_CHARACTER = 4
+_PLUS = ord("+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _joined_or_none(parts: Sequence[Sequence[Field] | None]) -> list[Field] | No
 
 def judge(columns: RawColumns, rules: EventRules) -> Decoded:
     """Sort events into good and bad."""
-    reader = DayReader(rules)
+    reader = day_reader(rules)
     events = None if columns.faults else _whole(columns, reader, rules)
     if events is not None:
         return Decoded(events, ())
@@ -163,7 +164,9 @@ def _whole(columns: RawColumns, reader: DayReader, rules: EventRules) -> EventCo
     if not _are_user_ids(columns.user_ids) or not _OPS.issuperset(columns.ops):
         return None
     days = _whole_days(columns, reader)
-    adds = np.array([op == "+" for op in columns.ops], dtype=np.bool_)
+    # Each op is one character by now.
+    signs = np.frombuffer("".join(columns.ops).encode(), dtype=np.uint8)  # type: ignore[arg-type]
+    adds = signs == _PLUS
     whole_user = _whole_scopes(columns.scopes, adds, erase_by_default=rules.erase_by_default)
     if days is None or whole_user is None:
         return None
@@ -171,10 +174,13 @@ def _whole(columns: RawColumns, reader: DayReader, rules: EventRules) -> EventCo
 
 
 def _are_user_ids(values: Sequence[Field]) -> bool:
-    if not all(values) or not {str}.issuperset(map(type, values)):
+    try:
+        lengths = set(map(len, values))  # type: ignore[arg-type]
+    except TypeError:  # only text has a length
         return False
-    longest = max(map(len, values), default=0)  # type: ignore[arg-type]
-    if longest * _MAX_BYTES_PER_CHARACTER <= MAX_USER_ID_BYTES:
+    if 0 in lengths:
+        return False
+    if max(lengths, default=0) * _MAX_BYTES_PER_CHARACTER <= MAX_USER_ID_BYTES:
         return True
     return all(_user_id_fault(value) is None for value in values)
 
@@ -182,21 +188,18 @@ def _are_user_ids(values: Sequence[Field]) -> bool:
 def _whole_days(columns: RawColumns, reader: DayReader) -> NDArray[np.int32] | None:
     """The ordinals, if all events have a good day or all have a good timestamp."""
     days, timestamps = columns.days, columns.timestamps
-    ordinals: list[int | str]
+    ordinals: Iterable[int | str]
     if days is not None and _are_absent(timestamps):
-        if not {str}.issuperset(map(type, days)):
-            return None
-        known = reader.days
-        ordinals = [known[day] for day in days]  # type: ignore[index]
+        ordinals = map(reader.days.__getitem__, days)  # type: ignore[arg-type]
     elif timestamps is not None and _are_absent(days):
         if not {str, int, float}.issuperset(map(type, timestamps)):
             return None
-        ordinals = [reader.of_timestamp(timestamp) for timestamp in timestamps]  # type: ignore[arg-type]
+        ordinals = map(reader.of_timestamp, timestamps)  # type: ignore[arg-type]
     else:
         return None
     try:
-        return np.array(ordinals, dtype=np.int32)
-    except ValueError:  # there is a reason among the ordinals
+        return np.fromiter(ordinals, dtype=np.int32, count=len(columns.user_ids))
+    except (TypeError, ValueError):  # something is no text, or there is a reason among them
         return None
 
 

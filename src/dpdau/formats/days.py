@@ -4,12 +4,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from dpdau.errors import InvalidValueError
 from dpdau.formats.rules import EventRules
 from dpdau.model.calendar import parse_day
 
-__all__ = ["DayReader"]
+__all__ = ["DayReader", "day_reader"]
+
+# Those of today and, for requests that have begun, those of yesterday.
+_REMEMBERED_RULES = 2
 
 _EXPECTED_DAY = "a calendar day written as YYYY-MM-DD"
 _EXPECTED_TIMESTAMP = (
@@ -29,8 +33,8 @@ class DayReader:
     """Maps days and timestamps to day ordinals under one set of rules.
 
     Attributes:
-        days: for a day written as YYYY-MM-DD, its ordinal, or why there is none. Few distinct
-            days occur in a batch, so each is read once, when it is first looked up.
+        days: for a day written as YYYY-MM-DD, its ordinal, or why there is none. Each accepted
+            day is read once, when it is first looked up.
     """
 
     def __init__(self, rules: EventRules) -> None:
@@ -71,15 +75,26 @@ class DayReader:
 
 
 class _Memory(dict[str, int | str]):
-    """Remembers what a function returned."""
+    """Remembers the ordinals that a function returned, and not what it said of other texts.
+
+    Those would be without number, whereas there is one way to write an accepted day.
+    """
 
     def __init__(self, function: Callable[[str], int | str]) -> None:
         super().__init__()
         self._function = function
 
     def __missing__(self, text: str) -> int | str:
-        result = self[text] = self._function(text)
+        result = self._function(text)
+        if isinstance(result, int):
+            self[text] = result
         return result
+
+
+@lru_cache(maxsize=_REMEMBERED_RULES)
+def day_reader(rules: EventRules) -> DayReader:
+    """The reader for these rules, which keeps what it has read for the next batch."""
+    return DayReader(rules)
 
 
 def _rfc_3339(text: str) -> datetime:

@@ -103,6 +103,10 @@ class Needs:
         keys: KeyRing = request.app.state.keys
         keys.require(key or (bearer.credentials if bearer else None), self.scope)
 
+    async def check(self, request: Request) -> None:
+        """Check the key of a request whose dependencies are not resolved by FastAPI."""
+        await self(request, await _KEY_HEADER(request), await _BEARER(request))
+
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()

@@ -18,7 +18,7 @@ __all__ = ["decoded_body", "documented_body", "json_body"]
 _Model = TypeVar("_Model", bound=BaseModel)
 _Decoded = TypeVar("_Decoded")
 
-_INLINE_BYTES = 16_384
+_INLINE_BYTES = 262_144
 
 
 async def decoded_body(

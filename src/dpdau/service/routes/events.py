@@ -1,23 +1,50 @@
 """`POST /event`: the way in."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from dpdau.errors import DpdauError, EventsRefusedError
 from dpdau.formats import Decoded, decode_body, require_all
 from dpdau.model.events import MAX_USER_ID_BYTES, Refusal
+from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import decoded_body, documented_body
-from dpdau.service.context import Context, ServiceContext
+from dpdau.service.context import Context, ServiceContext, context_of
 from dpdau.service.openapi import problems
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["events"])
+_NEEDS = Needs(Scope.INGEST)
+
+
+class _DirectRoute(APIRoute):
+    """Documented as any other route, and answered without resolving dependencies.
+
+    That would take longer than storing a hundred events does. Only a request with a query,
+    which has a parameter to read and to check, takes the usual way.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of every request."""
+        resolved = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            if request.scope["query_string"]:
+                return await resolved(request)
+            await _NEEDS.check(request)
+            return await add_events(request, await context_of(request))
+
+        return handle
+
+
+router = APIRouter(tags=["events"], route_class=_DirectRoute)
 
 _EVENT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -108,7 +135,8 @@ class EventsAccepted(BaseModel):
 @router.post(
     "/event",
     summary="Send events",
-    dependencies=[Depends(Needs(Scope.INGEST))],
+    dependencies=[Depends(_NEEDS)],
+    response_model=EventsAccepted,
     responses=problems(400, 401, 403, 413, 415, 422, 429, 503, 507),
     openapi_extra=_BODY,
 )
@@ -119,7 +147,7 @@ async def add_events(
     partial: Annotated[
         bool, Query(description="Keep the good events of a batch that also has bad ones.")
     ] = False,
-) -> EventsAccepted:
+) -> Response:
     """Store a batch of events; the answer is sent once they are durable.
 
     A batch is accepted whole or refused whole, with the index and reason of every bad event,
@@ -136,7 +164,7 @@ async def add_events(
         raise
 
 
-async def _store(request: Request, context: ServiceContext, *, partial: bool) -> EventsAccepted:
+async def _store(request: Request, context: ServiceContext, *, partial: bool) -> Response:
     rules = context.application.event_rules(context.limits.batch_events)
 
     def submit(content_type: str | None, body: bytes) -> tuple[Decoded, Future[None] | None]:
@@ -149,8 +177,9 @@ async def _store(request: Request, context: ServiceContext, *, partial: bool) ->
         await asyncio.wrap_future(committed)
     context.metrics.accepted(len(decoded.events))
     context.metrics.rejected(decoded.refusals)
-    return EventsAccepted(
+    answer = EventsAccepted(
         accepted=len(decoded.events),
         rejected=len(decoded.refusals),
         errors=[RefusedEvent(index=each.index, reason=each.reason) for each in decoded.refusals],
     )
+    return json_answer(answer)
