@@ -22,6 +22,7 @@ from dpdau.service.middleware import RequestMiddleware
 from dpdau.service.openapi import describe
 from dpdau.service.problems import add_problem_handlers
 from dpdau.service.routes import ROUTERS
+from dpdau.service.routes.events import DirectEvents
 from dpdau.service.upkeep import keep_up
 
 __all__ = ["create_app"]
@@ -86,6 +87,7 @@ def create_app(
         app.include_router(router)
     add_problem_handlers(app)
     describe(app)
+    app.add_middleware(DirectEvents)
     app.add_middleware(
         RequestMiddleware, metrics=metrics, rate=RateLimiter(settings.rate_limit_per_minute)
     )

@@ -14,7 +14,7 @@ from dpdau.service.limits import Limits
 from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
 
-__all__ = ["Context", "ServiceContext", "context_of"]
+__all__ = ["Context", "ServiceContext"]
 
 _T = TypeVar("_T")
 
@@ -74,11 +74,10 @@ class ServiceContext:
             _log.error("purge failed", **described(error))
 
 
-async def context_of(request: Request) -> ServiceContext:
-    """The running service that a request has come to."""
+async def _context_of(request: Request) -> ServiceContext:
     context: ServiceContext = request.app.state.context
     return context
 
 
-Context = Annotated[ServiceContext, Depends(context_of)]
+Context = Annotated[ServiceContext, Depends(_context_of)]
 """Declares a route's parameter that receives the running service."""

@@ -46,6 +46,8 @@ class ServiceMetrics:
             buckets=_LATENCY_BUCKETS_MS,
             registry=self._registry,
         )
+        # Kept, because finding a labelled counter takes longer than counting.
+        self._by_labels: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._accepted = self._counter("dp_events_accepted", "Events acknowledged.")
         self._rejected = Counter(
             "dp_events_rejected",
@@ -86,8 +88,13 @@ class ServiceMetrics:
 
     def request(self, route: str, method: str, status: int, milliseconds: float) -> None:
         """Count an answered request; `route` is a template, never a path."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._latency.labels(route).observe(milliseconds)
+        labels = route, method, status
+        if labels not in self._by_labels:
+            counter = self._requests.labels(route, method, str(status))
+            self._by_labels[labels] = counter, self._latency.labels(route)
+        counter, latency = self._by_labels[labels]
+        counter.inc()
+        latency.observe(milliseconds)
         self._recent.add(route, milliseconds)
 
     def accepted(self, events: int) -> None:

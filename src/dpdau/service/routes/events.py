@@ -1,14 +1,15 @@
 """`POST /event`: the way in."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
 
 from dpdau.errors import DpdauError, EventsRefusedError
 from dpdau.formats import Decoded, decode_body, require_all
@@ -16,35 +17,18 @@ from dpdau.model.events import MAX_USER_ID_BYTES, Refusal
 from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import decoded_body, documented_body
-from dpdau.service.context import Context, ServiceContext, context_of
+from dpdau.service.context import Context, ServiceContext
 from dpdau.service.openapi import problems
+from dpdau.service.problems import problem_response
 
-__all__ = ["router"]
+__all__ = ["DirectEvents", "router"]
 
 _NEEDS = Needs(Scope.INGEST)
 
 
-class _DirectRoute(APIRoute):
-    """Documented as any other route, and answered without resolving dependencies.
+_PATH = "/event"
 
-    That would take longer than storing a hundred events does. Only a request with a query,
-    which has a parameter to read and to check, takes the usual way.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of every request."""
-        resolved = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            if request.scope["query_string"]:
-                return await resolved(request)
-            await _NEEDS.check(request)
-            return await add_events(request, await context_of(request))
-
-        return handle
-
-
-router = APIRouter(tags=["events"], route_class=_DirectRoute)
+router = APIRouter(tags=["events"])
 
 _EVENT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -133,7 +117,7 @@ class EventsAccepted(BaseModel):
 
 
 @router.post(
-    "/event",
+    _PATH,
     summary="Send events",
     dependencies=[Depends(_NEEDS)],
     response_model=EventsAccepted,
@@ -183,3 +167,34 @@ async def _store(request: Request, context: ServiceContext, *, partial: bool) ->
         errors=[RefusedEvent(index=each.index, reason=each.reason) for each in decoded.refusals],
     )
     return json_answer(answer)
+
+
+class DirectEvents:
+    """Answers `POST /event` as its route does, if there is no query, and passes on all else.
+
+    To find a route and to resolve its dependencies takes longer than to store a hundred events.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._route = Route(_PATH, add_events, methods=["POST"])
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if (
+            scope["type"] != "http"
+            or scope["path"] != _PATH
+            or scope["method"] != "POST"
+            or scope["query_string"]
+        ):
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = self._route
+        request = Request(scope, receive)
+        response: Response
+        try:
+            await _NEEDS.check(request)
+            response = await add_events(request, request.app.state.context)
+        except DpdauError as error:
+            response = problem_response(scope, error)
+        await response(scope, receive, send)
