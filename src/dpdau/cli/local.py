@@ -19,10 +19,9 @@ from dpdau.model.calendar import Period
 from dpdau.model.ledger import LedgerRow
 from dpdau.model.ledger_files import LedgerFormat, ledger_file
 from dpdau.model.releases import Metric
+from dpdau.pipeline.bulk import ingest_chunks
 
 __all__ = ["LocalBackend"]
-
-_CHUNK_EVENTS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +76,8 @@ class LocalBackend:
         self, path: Path, refuse: Callable[[RefusedLine], None], reached: Callable[[int], None]
     ) -> int:
         """Store the events of a file, judged by the rules of this moment."""
-        ingestor = self.application.ingestor
-        accepted = 0
-        for chunk in read_file(path, self.application.event_rules(), _CHUNK_EVENTS):
-            for line in chunk.refused_lines:
-                refuse(line)
-            if len(chunk.events):
-                ingestor.apply(ingestor.pseudonymize(chunk.events))
-            accepted += len(chunk.events)
-            reached(chunk.bytes_read)
+        chunks = read_file(path, self.application.event_rules())
+        accepted = ingest_chunks(self.application.ingestor, chunks, refuse, reached)
         # Events may have erased people, whose pages are still to be purged.
         self.application.eraser.finish()
         return accepted

@@ -14,19 +14,24 @@ from functools import partial
 from typing import Any, BinaryIO
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dpdau.errors import MalformedBodyError
 from dpdau.formats.columns import Field, RawColumns, Rows, joined, judge, require_columns
 from dpdau.formats.ipc import has_compressed_buffers
 from dpdau.formats.rules import Decoded, EventRules, require_size
+from dpdau.model.events import MAX_USER_ID_BYTES
 
 __all__ = ["arrow_rows", "decode_arrow", "parquet_rows"]
 
 # What pyarrow raises on damaged input. Its messages are not passed on, since they may quote it.
 _ARROW_ERRORS = (pa.ArrowException, ValueError, OSError, OverflowError, EOFError, MemoryError)
 _DAMAGED = "it is damaged, cut short or something else"
+_USER_ID = "user_id"
+_FOLDED_ROWS = 10  # a dictionary is kept where its values come this often, on average
 _COLUMNS = ("user_id", "op", "day", "ts", "scope")
 _UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FILE_MAGIC = b"ARROW1"
@@ -75,21 +80,42 @@ def parquet_rows(file: BinaryIO, max_rows: int) -> Iterator[Rows]:
         MalformedBodyError: if it is none, or its columns are not an event's.
     """
     try:
-        with _open_parquet(file) as reader:
-            schema, total = reader.schema_arrow, reader.metadata.num_rows
-            batches = reader.iter_batches(columns=_wanted(schema, "Parquet"))
-            for rows in _rows(schema, batches, "Parquet", max_rows):
-                yield replace(rows, share_read=rows.lines_read / max(total, 1))
+        metadata = pq.read_metadata(file)
+        schema, total = metadata.schema.to_arrow_schema(), metadata.num_rows
+        batches = _parquet_batches(file, metadata, _wanted(schema, "Parquet"))
+        for rows in _rows(schema, batches, "Parquet", max_rows):
+            yield replace(rows, share_read=rows.lines_read / max(total, 1))
     except _ARROW_ERRORS as error:
         raise MalformedBodyError("Parquet", _DAMAGED) from error
 
 
-def _open_parquet(source: BinaryIO) -> pq.ParquetFile:
-    metadata = pq.read_metadata(source)
+def _parquet_batches(
+    file: BinaryIO, metadata: pq.FileMetaData, names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Batches in which text is a dictionary, but for user ids of which most differ.
+
+    There a dictionary costs ten times as much as plain text, which cannot unfold into much.
+    """
     columns = map(metadata.schema.column, range(metadata.num_columns))
     texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-    dictionaries = [path for path in texts if path in _COLUMNS]
-    return pq.ParquetFile(source, metadata=metadata, read_dictionary=dictionaries)
+    folded = [path for path in texts if path in names]
+    careful = pq.ParquetFile(file, metadata=metadata, read_dictionary=folded)
+    few = [path for path in folded if path != _USER_ID]
+    quick = pq.ParquetFile(file, metadata=metadata, read_dictionary=few)
+    for group in range(metadata.num_row_groups):
+        reader = quick if _is_best_plain(careful, group) else careful
+        yield from reader.iter_batches(columns=names, row_groups=[group])
+
+
+def _is_best_plain(careful: pq.ParquetFile, group: int) -> bool:
+    """Whether a row group's dictionary of user ids, which its first row brings, saves nothing."""
+    first = next(careful.iter_batches(1, columns=[_USER_ID], row_groups=[group]), None)
+    if first is None or not pa.types.is_dictionary(first.column(0).type):
+        return True
+    dictionary = first.column(0).dictionary
+    rows = careful.metadata.row_group(group).num_rows
+    longest = pc.max(pc.binary_length(dictionary)).as_py() or 0
+    return len(dictionary) * _FOLDED_ROWS > rows and longest <= MAX_USER_ID_BYTES
 
 
 # --- columns -------------------------------------------------------------------------------
@@ -102,7 +128,7 @@ def _decode(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: EventRu
     for batch in batches:
         size += batch.num_rows
         require_size(size, rules, is_total=False)
-        parts.append(_columns(_fields(batch, names)))
+        parts.append(_columns(_fields(_checked(batch, names))))
     return judge(joined(parts), rules)
 
 
@@ -112,8 +138,9 @@ def _rows(
     names = _wanted(schema, expected_format)
     rows_read = 0
     for batch in batches:
+        checked = _checked(batch, names)
         for start in range(0, batch.num_rows, max_rows):
-            fields = _fields(batch.slice(start, max_rows), names)
+            fields = _fields(checked.slice(start, max_rows))
             numbers = range(rows_read + 1, rows_read + len(fields["user_id"]) + 1)
             rows_read += len(numbers)
             yield Rows(_columns(fields), numbers, partial(_text_of, fields), rows_read)
@@ -164,23 +191,27 @@ def _type_fault(name: str, kind: pa.DataType) -> str | None:
 _TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
-def _fields(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, list[Field]]:
-    fields = {}
-    for name in names:
-        column = batch.column(name)
-        column.validate(full=True)  # offsets, indices and UTF-8: the bytes are not trusted
-        fields[name] = _values(column)
-    return fields
+def _checked(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """The wanted columns, with offsets, indices and UTF-8 checked: the bytes are not trusted."""
+    columns = batch.select(names)
+    columns.validate(full=True)
+    return columns
+
+
+def _fields(columns: pa.RecordBatch) -> dict[str, list[Field]]:
+    return {name: _values(columns.column(name)) for name in columns.schema.names}
 
 
 def _values(column: pa.Array) -> list[Any]:
     kind = column.type
     if pa.types.is_dictionary(kind):
-        # One dictionary may serve many batches, so only what this one uses is converted.
-        used = column.indices.dictionary_encode()
-        values = [*_values(column.dictionary.take(used.dictionary)), None]
-        codes = used.indices.fill_null(-1).to_numpy()
-        return [values[code] for code in codes.tolist()]
+        dictionary, indices = column.dictionary, column.indices
+        if len(dictionary) > len(indices):
+            # One dictionary may serve many batches, so only what this one uses is converted.
+            used = indices.dictionary_encode()
+            dictionary, indices = dictionary.take(used.dictionary), used.indices
+        values = np.array([*_values(dictionary), None], dtype=np.object_)
+        return list(values[indices.fill_null(len(dictionary)).to_numpy()])
     if pa.types.is_timestamp(kind):
         per_second = _UNITS_PER_SECOND[kind.unit]
         ticks = column.cast(pa.int64()).to_pylist()

@@ -7,6 +7,7 @@ quoted, so a row may span several lines. Columns `metadata` and `metadata.…` a
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import Self, TypeAlias
@@ -22,6 +23,7 @@ from dpdau.formats.columns import (
     judge,
     require_columns,
 )
+from dpdau.formats.pieces import cut, text_of, texts_of
 from dpdau.formats.rules import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
@@ -39,7 +41,6 @@ _BROKEN = (
 )
 _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _NO_FAULTS: Mapping[int, str] = {}
-_PIECE_LINES = 10_000
 _PART_ROWS = 500
 
 _Cells: TypeAlias = dict[str, list[str]]
@@ -53,22 +54,20 @@ def decode_csv(body: bytes, rules: EventRules) -> Decoded:
         MalformedBodyError: if there is no header, or not one of events.
         BatchTooLargeError: if there are more events than the rules allow.
     """
-    lines = body.split(b"\n")
-    starts = range(0, len(lines), _PIECE_LINES)
     parts: list[RawColumns] = []
     size = 0
-    for rows in csv_rows(lines[start : start + _PIECE_LINES] for start in starts):
+    for rows in csv_rows(cut(body)):
         size += len(rows.line_numbers)
         require_size(size, rules, is_total=False)
         parts.append(rows.columns)
     return judge(joined(parts), rules)
 
 
-def csv_rows(pieces: Iterable[list[bytes]]) -> Iterator[Rows]:
+def csv_rows(pieces: Iterable[bytes]) -> Iterator[Rows]:
     """Read a header and rows; blank lines are skipped.
 
     Args:
-        pieces: consecutive lines, without their line feeds.
+        pieces: consecutive lines, without the line feed between one piece and the next.
 
     Yields:
         The rows that begin in each piece.
@@ -79,15 +78,13 @@ def csv_rows(pieces: Iterable[list[bytes]]) -> Iterator[Rows]:
     source = _Lines(pieces)
     names = _header(next(source.one_by_one(), b"").removeprefix(BYTE_ORDER_MARK))
     lines_read = 1
-    while piece := source.piece():
+    while (piece := source.piece()) is not None:
         cells = _plain_cells(piece, names)
         if cells is None:
-            rows = _rows_one_by_one(piece, source, names, lines_read)
+            rows = _rows_one_by_one(piece.split(b"\n"), source, names, lines_read)
         else:
-            end = lines_read + len(piece)
-            rows = Rows(
-                _columns(cells), range(lines_read + 1, end + 1), partial(_text_of, piece), end
-            )
+            end = lines_read + len(cells["user_id"])
+            rows = Rows(_columns(cells), range(lines_read + 1, end + 1), texts_of(piece), end)
         lines_read = rows.lines_read
         yield rows
 
@@ -95,19 +92,20 @@ def csv_rows(pieces: Iterable[list[bytes]]) -> Iterator[Rows]:
 class _Lines:
     """Lines that come in pieces, where a row may begin in one piece and end in the next."""
 
-    def __init__(self, pieces: Iterable[list[bytes]]) -> None:
+    def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
         self._rest: Iterator[bytes] = iter(())
 
-    def piece(self) -> list[bytes]:
-        """What is left of the current piece, or else the next one; empty at the end."""
-        return list(self._rest) or next(self._pieces, [])
+    def piece(self) -> bytes | None:
+        """What is left of the current piece, or else the next one; None at the end."""
+        rest = list(self._rest)
+        return b"\n".join(rest) if rest else next(self._pieces, None)
 
     def one_by_one(self) -> Iterator[bytes]:
         """Line after line, over all pieces; what is not taken stays for later."""
         yield from self._rest
         for piece in self._pieces:
-            self._rest = iter(piece)
+            self._rest = iter(piece.split(b"\n"))
             yield from self._rest
 
 
@@ -124,15 +122,35 @@ def _header(line: bytes) -> list[str]:
 # --- one row a line ------------------------------------------------------------------------
 
 
-def _plain_cells(lines: list[bytes], names: Sequence[str]) -> _Cells | None:
+def _plain_cells(piece: bytes, names: Sequence[str]) -> _Cells | None:
     """The cells of one row a line, or None if it is not as simple as that."""
-    if max(map(len, lines)) > MAX_LINE_BYTES:
+    if len(piece) > MAX_LINE_BYTES and max(map(len, piece.split(b"\n"))) > MAX_LINE_BYTES:
         return None
     try:
-        reader = csv.reader(b"\n".join(lines).decode().split("\n"), strict=True)
-        return _gathered(reader, names, len(lines))
+        text = piece.decode()
+        cells = _split_cells(text, names)
+        if cells is not None:
+            return cells
+        lines = text.split("\n")
+        return _gathered(csv.reader(lines, strict=True), names, len(lines))
     except (csv.Error, UnicodeDecodeError):
         return None
+
+
+def _split_cells(text: str, names: Sequence[str]) -> _Cells | None:
+    """The cells of rows without quotes, or None if some row may be something else."""
+    text = text.removesuffix("\r").replace("\r\n", "\n")
+    if '"' in text or "\r" in text:
+        return None
+    # A cell of its own stands between rows, so that it shows if one is longer or shorter.
+    cells = text.replace("\n", ",\n,").split(",")
+    stride, rows = len(names) + 1, text.count("\n") + 1
+    if len(cells) != rows * stride - 1 or cells[stride - 1 :: stride].count("\n") != rows - 1:
+        return None
+    limit = csv.field_size_limit()
+    if len(text) > limit and max(map(len, cells)) > limit:
+        return None
+    return {name: cells[start::stride] for start, name in enumerate(names) if name in FIELDS}
 
 
 def _gathered(reader: Iterator[list[str]], names: Sequence[str], rows: int) -> _Cells | None:
@@ -176,7 +194,8 @@ def _rows_one_by_one(
         line_numbers.append(lines_read + feed.taken - len(feed.row) + 1)
         texts.append(b"\n".join(feed.row))
     columns = _columns(cells, faults)
-    return Rows(columns, line_numbers, partial(_text_of, texts), lines_read + feed.taken)
+    columns = replace(columns, user_ids=_user_ids(cells["user_id"]))
+    return Rows(columns, line_numbers, partial(text_of, texts), lines_read + feed.taken)
 
 
 class _Feed:
@@ -217,17 +236,13 @@ def _next_row(reader: Iterator[list[str]], width: int) -> list[str] | str | None
     return f"has {len(row)} cells; the header has {width}"
 
 
-def _text_of(texts: Sequence[bytes], index: int) -> str:
-    return texts[index].decode(errors="backslashreplace")
-
-
 # --- cells to fields -----------------------------------------------------------------------
 
 
 def _columns(cells: _Cells, faults: Mapping[int, str] = _NO_FAULTS) -> RawColumns:
     timestamps = cells.get("ts")
     return RawColumns(
-        user_ids=_user_ids(cells["user_id"]),
+        user_ids=cells["user_id"],
         ops=cells["op"],
         days=_filled(cells.get("day")),
         timestamps=None if timestamps is None else [_timestamp(text) for text in timestamps],

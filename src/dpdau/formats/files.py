@@ -12,14 +12,15 @@ from dpdau.formats.columns import Rows, judge
 from dpdau.formats.csv_events import csv_rows
 from dpdau.formats.encodings import Compression, inflate
 from dpdau.formats.json_events import json_rows
-from dpdau.formats.rules import MAX_LINE_BYTES, EventRules
+from dpdau.formats.pieces import PIECE_LINES, pieces_of
+from dpdau.formats.rules import EventRules
 from dpdau.model.events import EventColumns
 
 __all__ = ["FILE_SUFFIXES", "FileChunk", "RefusedLine", "file_size", "read_file", "read_rows"]
 
 _BLOCK_BYTES = 4 << 20
 
-_TextReader: TypeAlias = Callable[[Iterable[list[bytes]]], Iterator[Rows]]
+_TextReader: TypeAlias = Callable[[Iterable[bytes]], Iterator[Rows]]
 
 _TEXT_READERS: Mapping[str, _TextReader] = {
     ".jsonl": json_rows,
@@ -79,7 +80,7 @@ def file_size(path: Path) -> int:
         return path.stat().st_size
 
 
-def read_file(path: Path, rules: EventRules, chunk_events: int = 50_000) -> Iterator[FileChunk]:
+def read_file(path: Path, rules: EventRules, chunk_events: int = PIECE_LINES) -> Iterator[FileChunk]:
     """Read a file whose name ends in one of `FILE_SUFFIXES`.
 
     Args:
@@ -145,7 +146,7 @@ def _rows(path: Path, file: BinaryIO, max_rows: int) -> Iterator[Rows]:
     if suffix not in _TEXT_READERS:
         reason = f"the ending of its name is none of {', '.join(FILE_SUFFIXES)}"
         raise FileUnreadableError(path, reason)
-    return _TEXT_READERS[suffix](_lines(blocks, max_rows))
+    return _TEXT_READERS[suffix](pieces_of(blocks, max_rows))
 
 
 def _table_rows(suffix: str, file: BinaryIO, max_rows: int) -> Iterator[Rows]:
@@ -174,18 +175,6 @@ def _in_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
     if failure is not None:
         raise failure
-
-
-def _lines(blocks: Iterable[bytes], max_lines: int) -> Iterator[list[bytes]]:
-    """Lists of at most so many lines. Of a line that is too long, the beginning is enough."""
-    rest = b""
-    for block in blocks:
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()[: MAX_LINE_BYTES + 1]
-        for start in range(0, len(lines), max_lines):
-            yield lines[start : start + max_lines]
-    if rest:
-        yield [rest]
 
 
 def _chunk(rows: Rows, rules: EventRules, bytes_read: int) -> FileChunk:

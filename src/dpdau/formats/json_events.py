@@ -10,9 +10,11 @@ from functools import partial
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 
 from dpdau.errors import MalformedBodyError
-from dpdau.formats.columns import UNKNOWN_FIELD, Field, Misfit, RawColumns, Rows, judge
+from dpdau.formats.columns import UNKNOWN_FIELD, Field, Misfit, RawColumns, Rows, joined, judge
+from dpdau.formats.pieces import LINE_FEED, cut, text_of, texts_of
 from dpdau.formats.rules import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
@@ -29,6 +31,7 @@ _EXPECTED = (
     "(one event a line is application/x-ndjson)"
 )
 _ABSENT: Final = msgspec.Raw()
+_OPENING, _CLOSING = b"{}"
 _DECODE_ERRORS = (ValueError, RecursionError)
 
 
@@ -104,33 +107,59 @@ def decode_ndjson(body: bytes, rules: EventRules) -> Decoded:
     Raises:
         BatchTooLargeError: if there are more events than the rules allow.
     """
-    lines = body.removeprefix(BYTE_ORDER_MARK).split(b"\n")
-    lines = [line for line in lines if line and not line.isspace()]
-    require_size(len(lines), rules)
-    return judge(_columns_of_lines(lines), rules)
+    if rules.max_events is not None and body.count(b"\n") >= rules.max_events:
+        require_size(sum(not _is_blank(line) for line in body.split(b"\n")), rules)
+    return judge(joined([rows.columns for rows in json_rows(cut(body))]), rules)
 
 
-def json_rows(pieces: Iterable[list[bytes]]) -> Iterator[Rows]:
-    """Read one event a line from a file; blank lines are skipped.
+def json_rows(pieces: Iterable[bytes]) -> Iterator[Rows]:
+    """Read one event a line; blank lines are skipped.
 
     Args:
-        pieces: consecutive lines, without their line feeds.
+        pieces: consecutive lines, without the line feed between one piece and the next.
     """
     lines_read = 0
     for piece in pieces:
-        if lines_read == 0:
-            piece[0] = piece[0].removeprefix(BYTE_ORDER_MARK)
-        numbers: Sequence[int] = range(lines_read + 1, lines_read + len(piece) + 1)
-        lines_read += len(piece)
-        lines = [line for line in piece if line and not line.isspace()]
-        if len(lines) < len(piece):
-            pairs = zip(numbers, piece, strict=True)
-            numbers = [number for number, line in pairs if line and not line.isspace()]
-        yield Rows(_columns_of_lines(lines), numbers, partial(_text_of, lines), lines_read)
+        text = piece if lines_read else piece.removeprefix(BYTE_ORDER_MARK)
+        first = lines_read + 1
+        columns = _plain_lines(text)
+        if columns is None:
+            lines = text.split(b"\n")
+            lines_read += len(lines)
+            yield _rows_of_lines(lines, first, lines_read)
+        else:
+            lines_read += len(columns.user_ids)
+            yield Rows(columns, range(first, lines_read + 1), texts_of(text), lines_read)
 
 
-def _text_of(lines: Sequence[bytes], index: int) -> str:
-    return lines[index].decode(errors="backslashreplace")
+def _plain_lines(text: bytes) -> RawColumns | None:
+    """The columns of one plain event a line, or None if it is not as simple as that.
+
+    The decoder does not mind where lines end, so this has to. A line feed with "}" before and
+    "{" behind it can stand within no JSON value; so if there are as many values as lines, and
+    all line feeds are like that, each line holds one value and no other.
+    """
+    octets = np.frombuffer(text, dtype=np.uint8)
+    line_feeds = np.flatnonzero(octets == LINE_FEED)
+    if len(text) > MAX_LINE_BYTES or text.endswith(b"\n"):
+        return None
+    if (octets[line_feeds - 1] != _CLOSING).any() or (octets[line_feeds + 1] != _OPENING).any():
+        return None
+    try:
+        events = _decode_plain_lines(text)
+    except _DECODE_ERRORS:
+        return None
+    return _plain_columns(events) if len(events) == len(line_feeds) + 1 else None
+
+
+def _rows_of_lines(lines: list[bytes], first: int, lines_read: int) -> Rows:
+    given = [(number, line) for number, line in enumerate(lines, first) if not _is_blank(line)]
+    numbers, kept = [number for number, _ in given], [line for _, line in given]
+    return Rows(_columns_of_lines(kept), numbers, partial(text_of, kept), lines_read)
+
+
+def _is_blank(line: bytes) -> bool:
+    return not line or line.isspace()
 
 
 def _columns_of_lines(lines: Sequence[bytes]) -> RawColumns:
