@@ -24,6 +24,7 @@ CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 EXAMPLE := $(VENV)/.example
+RIVALS := $(VENV)/.rivals
 
 .PHONY: help
 help: ## list the commands
@@ -62,7 +63,7 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and 
 
 .PHONY: types
 types: $(DEVELOPMENT)
-	MYPYPATH=src:tools $(BIN)/mypy src tools $(BENCHES)
+	MYPYPATH=src:tools:bench $(BIN)/mypy src tools $(BENCHES)
 
 .PHONY: settings
 settings: $(DEVELOPMENT)
@@ -84,7 +85,7 @@ test: lint ## lint, write a sample budget report, run every test and hold the co
 		|| { echo "$$report"; echo 'Every branch of these files must be covered.'; exit 1; }
 
 .PHONY: bench
-bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
+bench: $(RIVALS) $(EXAMPLE) ## run every benchmark
 	@for script in $(BENCHES); do \
 		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
 
@@ -127,4 +128,8 @@ $(DEVELOPMENT): requirements-dev.txt requirements.txt pyproject.toml | $(CREATED
 # The package is wanted for its data alone, so it comes without what it would import.
 $(EXAMPLE): Makefile $(RUNTIME) | $(CREATED)
 	$(PIP) install --quiet --no-deps lifetimes==0.11.3
+	@touch $@
+
+$(RIVALS): pyproject.toml $(DEVELOPMENT) | $(CREATED)
+	$(PIP) install --quiet --editable '.[bench]'
 	@touch $@

@@ -8,9 +8,10 @@ Text columns that are stored as dictionaries stay so until their distinct values
 strings: a short input cannot unfold into a long one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, BinaryIO
 
 import msgspec
@@ -31,8 +32,9 @@ __all__ = ["arrow_rows", "decode_arrow", "parquet_rows"]
 _ARROW_ERRORS = (pa.ArrowException, ValueError, OSError, OverflowError, EOFError, MemoryError)
 _DAMAGED = "it is damaged, cut short or something else"
 _USER_ID = "user_id"
+_FOLDED = ("op", "day", "ts", "scope")
+_COLUMNS = (_USER_ID, *_FOLDED)
 _FOLDED_ROWS = 10  # a dictionary is kept where its values come this often, on average
-_COLUMNS = ("user_id", "op", "day", "ts", "scope")
 _UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FILE_MAGIC = b"ARROW1"
 
@@ -80,42 +82,48 @@ def parquet_rows(file: BinaryIO, max_rows: int) -> Iterator[Rows]:
         MalformedBodyError: if it is none, or its columns are not an event's.
     """
     try:
-        metadata = pq.read_metadata(file)
-        schema, total = metadata.schema.to_arrow_schema(), metadata.num_rows
-        batches = _parquet_batches(file, metadata, _wanted(schema, "Parquet"))
-        for rows in _rows(schema, batches, "Parquet", max_rows):
-            yield replace(rows, share_read=rows.lines_read / max(total, 1))
+        with _open_parquet(file, _COLUMNS) as folded, _open_parquet(file, _FOLDED) as plain:
+            schema, total = folded.schema_arrow, folded.metadata.num_rows
+            names = _wanted(schema, "Parquet")
+            batches = _parquet_batches(folded, plain, names)
+            for rows in _rows(schema, batches, "Parquet", max_rows):
+                yield replace(rows, share_read=rows.lines_read / max(total, 1))
     except _ARROW_ERRORS as error:
         raise MalformedBodyError("Parquet", _DAMAGED) from error
 
 
-def _parquet_batches(
-    file: BinaryIO, metadata: pq.FileMetaData, names: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
-    """Batches in which text is a dictionary, but for user ids of which most differ.
-
-    There a dictionary costs ten times as much as plain text, which cannot unfold into much.
-    """
+def _open_parquet(source: BinaryIO, folded: Collection[str]) -> pq.ParquetFile:
+    """A reader that leaves these columns, where they are text, as the dictionaries they are."""
+    metadata = pq.read_metadata(source)
     columns = map(metadata.schema.column, range(metadata.num_columns))
     texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-    folded = [path for path in texts if path in names]
-    careful = pq.ParquetFile(file, metadata=metadata, read_dictionary=folded)
-    few = [path for path in folded if path != _USER_ID]
-    quick = pq.ParquetFile(file, metadata=metadata, read_dictionary=few)
-    for group in range(metadata.num_row_groups):
-        reader = quick if _is_best_plain(careful, group) else careful
+    dictionaries = [path for path in texts if path in folded]
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=dictionaries)
+
+
+def _parquet_batches(
+    folded: pq.ParquetFile, plain: pq.ParquetFile, names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """All rows, with dictionaries of user ids only where they save something.
+
+    Where most ids differ a dictionary costs ten times as much as plain text does.
+    """
+    for group in range(folded.num_row_groups):
+        reader = plain if _is_best_plain(folded, group) else folded
         yield from reader.iter_batches(columns=names, row_groups=[group])
 
 
-def _is_best_plain(careful: pq.ParquetFile, group: int) -> bool:
-    """Whether a row group's dictionary of user ids, which its first row brings, saves nothing."""
-    first = next(careful.iter_batches(1, columns=[_USER_ID], row_groups=[group]), None)
-    if first is None or not pa.types.is_dictionary(first.column(0).type):
-        return True
-    dictionary = first.column(0).dictionary
-    rows = careful.metadata.row_group(group).num_rows
-    longest = pc.max(pc.binary_length(dictionary)).as_py() or 0
-    return len(dictionary) * _FOLDED_ROWS > rows and longest <= MAX_USER_ID_BYTES
+def _is_best_plain(folded: pq.ParquetFile, group: int) -> bool:
+    """Whether a row group's ids mostly differ and cannot unfold into much; its first row tells."""
+    batches = folded.iter_batches(1, columns=[_USER_ID], row_groups=[group])
+    first = [batch.column(0) for batch in islice(batches, 1)]
+    rows = folded.metadata.row_group(group).num_rows
+    return all(
+        len(ids.dictionary) * _FOLDED_ROWS > rows
+        and (pc.max(pc.binary_length(ids.dictionary)).as_py() or 0) <= MAX_USER_ID_BYTES
+        for ids in first
+        if pa.types.is_dictionary(ids.type)
+    )
 
 
 # --- columns -------------------------------------------------------------------------------

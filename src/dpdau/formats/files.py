@@ -80,7 +80,9 @@ def file_size(path: Path) -> int:
         return path.stat().st_size
 
 
-def read_file(path: Path, rules: EventRules, chunk_events: int = PIECE_LINES) -> Iterator[FileChunk]:
+def read_file(
+    path: Path, rules: EventRules, chunk_events: int = PIECE_LINES
+) -> Iterator[FileChunk]:
     """Read a file whose name ends in one of `FILE_SUFFIXES`.
 
     Args:

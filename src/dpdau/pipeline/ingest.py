@@ -174,9 +174,7 @@ def _apply_days(transaction: Transaction, events: PseudonymousEvents) -> int:
     joins_of = _users_by_day(days[joins], indices[joins])
     leaves_of = _users_by_day(days[leaves], indices[leaves])
     for day in sorted(joins_of.keys() | leaves_of.keys()):
-        transaction.update_members(
-            day, joins_of.get(day, BitMap()), leaves_of.get(day, BitMap())
-        )
+        transaction.update_members(day, joins_of.get(day, BitMap()), leaves_of.get(day, BitMap()))
     return refused
 
 
