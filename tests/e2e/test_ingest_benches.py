@@ -1,5 +1,6 @@
-import ingest_http
 import pytest
+
+import ingest_http
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 A caller's future completes only after the transaction that holds its events is durable. While
 one group is being synced to disk, the next one gathers, so throughput grows with load and an
-idle service answers after a single commit.
+idle service answers after a single commit. Callers who were answered together tend to come back
+together, so behind a group of several the writer waits a moment for the rest of them: it commits
+half as often, and does not compete with the event loop for the interpreter while it decodes.
 """
 
 import queue
@@ -20,6 +22,7 @@ from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
 __all__ = ["GroupCommitter", "GroupReport"]
 
 _DEFAULT_GROUP_EVENTS = 20_000
+_GATHERING_SECONDS = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class GroupCommitter:
         self._lock = threading.Lock()
         self._waiting_events = 0
         self._closed = False
+        self._is_crowded = False
         self._thread = threading.Thread(target=self._run, name="dpdau-writer", daemon=True)
         self._thread.start()
 
@@ -127,6 +131,8 @@ class GroupCommitter:
         batch = self._queue.get()
         if batch is None:
             return None
+        if self._is_crowded:
+            time.sleep(_GATHERING_SECONDS)
         group, size = [batch], len(batch.events)
         while size < self._max_group_events:
             try:
@@ -138,6 +144,7 @@ class GroupCommitter:
                 break
             group.append(batch)
             size += len(batch.events)
+        self._is_crowded = len(group) > 1
         return group
 
     def _commit(self, group: list[_Batch]) -> None:

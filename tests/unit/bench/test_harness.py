@@ -2,6 +2,7 @@ from collections.abc import Mapping
 from datetime import date
 
 import pytest
+
 from _harness import Events, made_up_events
 
 END = date(2026, 1, 31)
