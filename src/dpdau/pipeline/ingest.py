@@ -22,6 +22,9 @@ from dpdau.pipeline.rekeying import admit
 __all__ = ["IngestOutcome", "Ingestor", "PseudonymousEvents"]
 
 _INDEX_BITS = 32
+# Larger groups are applied in parts, so that a day (22 bits for all of the calendar), a user and a
+# position fit into one integer of 63 bits.
+_MOST_EVENTS = (1 << 20) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class PseudonymousEvents:
     def __len__(self) -> int:
         return len(self.pseudonyms)
 
-    def select(self, positions: NDArray[np.bool_]) -> "PseudonymousEvents":
-        """The events at these positions."""
+    def select(self, positions: NDArray[np.bool_] | slice) -> "PseudonymousEvents":
+        """The events at these positions, without their former pseudonyms."""
         return PseudonymousEvents(
             self.pseudonyms[positions],
             self.days[positions],
@@ -120,7 +123,9 @@ class Ingestor:
                 erased, events_kept = self._apply_erasures(transaction, events, leaving)
             else:
                 events_kept = events
-            refused = _apply_days(transaction, events_kept) if len(events_kept) else 0
+            starts = range(0, len(events_kept), _MOST_EVENTS)
+            parts = [events_kept.select(slice(at, at + _MOST_EVENTS)) for at in starts]
+            refused = sum(_apply_days(transaction, part) for part in parts)
         return IngestOutcome(len(events), refused, erased)
 
     def _apply_erasures(
@@ -182,8 +187,7 @@ def _last_per_user_and_day(user: NDArray[np.intp], days: NDArray[np.int32]) -> N
     """The positions of the last of several events of one user on one day.
 
     One sort of day, user and position in one integer is several times faster than sorts that
-    have to be stable or to return an order. It has room: the position and the user take at most
-    two thirds of 63 bits for two million events, the days of all calendars 22.
+    have to be stable or to return an order.
     """
     position_bits = len(user).bit_length()
     key = days.astype(np.int64) << position_bits | user

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -77,6 +78,15 @@ def test_how_events_are_cut_into_batches_does_not_matter(
     whole.send(events)
     for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
         parts.send(events[start:end])
+    assert [whole.count(day) for day in DAYS] == [parts.count(day) for day in DAYS]
+
+
+@given(st.lists(an_event, max_size=20))
+def test_a_group_too_large_for_one_sort_is_applied_in_order(events: list[Event]) -> None:
+    whole, parts = Pipeline(), Pipeline()
+    whole.send(events)
+    with patch("dpdau.pipeline.ingest._MOST_EVENTS", 3):
+        parts.send(events)
     assert [whole.count(day) for day in DAYS] == [parts.count(day) for day in DAYS]
 
 
