@@ -35,6 +35,7 @@ from _harness import (
 
 DAYS = 30
 SECRET = "a secret for benchmarks"
+QUIET = {"enable_progress_bar": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def write_files(events: Events, folder: Path) -> None:
             "day": pa.DictionaryArray.from_arrays(days, pa.array(names)),
         }
     )
-    with duckdb.connect() as connection:
+    with duckdb.connect(config=QUIET) as connection:
         connection.register("numbers", numbers)
         for kind in FORMATS:
             connection.execute(
@@ -124,7 +125,7 @@ def rival(file: Path, kind: Format, events: int) -> float:
         f"SELECT day, count(DISTINCT user_id) FROM {kind.reader}('{file}') "  # noqa: S608 - our own file
         "WHERE op = '+' GROUP BY day"
     )
-    with duckdb.connect() as connection:
+    with duckdb.connect(config=QUIET) as connection:
         return events / seconds_of(lambda: connection.execute(query).fetchall())
 
 

@@ -219,7 +219,9 @@ def _values(column: pa.Array) -> list[Any]:
             used = indices.dictionary_encode()
             dictionary, indices = dictionary.take(used.dictionary), used.indices
         values = np.array([*_values(dictionary), None], dtype=np.object_)
-        return list(values[indices.fill_null(len(dictionary)).to_numpy()])
+        codes = indices.fill_null(len(dictionary)).to_numpy()
+        folded: list[Any] = values[codes].tolist()
+        return folded
     if pa.types.is_timestamp(kind):
         per_second = _UNITS_PER_SECOND[kind.unit]
         ticks = column.cast(pa.int64()).to_pylist()
@@ -228,4 +230,5 @@ def _values(column: pa.Array) -> list[Any]:
         return _values(column.cast(pa.date32(), safe=False).cast(pa.large_string()))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
         return list(column.to_pylist())
-    return list(column.cast(pa.large_string()).to_numpy(zero_copy_only=False))
+    texts: list[Any] = column.cast(pa.large_string()).to_numpy(zero_copy_only=False).tolist()
+    return texts
