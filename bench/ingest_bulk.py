@@ -35,7 +35,7 @@ from _harness import (
 
 DAYS = 30
 SECRET = "a secret for benchmarks"
-QUIET = {"enable_progress_bar": "false"}
+QUIET = "SET enable_progress_bar = false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ def write_files(events: Events, folder: Path) -> None:
             "day": pa.DictionaryArray.from_arrays(days, pa.array(names)),
         }
     )
-    with duckdb.connect(config=QUIET) as connection:
+    with duckdb.connect() as connection:
+        connection.execute(QUIET)
         connection.register("numbers", numbers)
         for kind in FORMATS:
             connection.execute(
@@ -125,7 +126,8 @@ def rival(file: Path, kind: Format, events: int) -> float:
         f"SELECT day, count(DISTINCT user_id) FROM {kind.reader}('{file}') "  # noqa: S608 - our own file
         "WHERE op = '+' GROUP BY day"
     )
-    with duckdb.connect(config=QUIET) as connection:
+    with duckdb.connect() as connection:
+        connection.execute(QUIET)
         return events / seconds_of(lambda: connection.execute(query).fetchall())
 
 
