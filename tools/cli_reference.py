@@ -54,7 +54,13 @@ def _panels(group: Any) -> dict[str, list[tuple[str, Any]]]:
     """The commands under the headings that `--help` puts them under."""
     panels: dict[str, list[tuple[str, Any]]] = {}
     for name, command in group.commands.items():
-        panels.setdefault(command.rich_help_panel, []).append((name, command))
+        members = getattr(command, "commands", None)
+        named = (
+            [(name, command)]
+            if members is None
+            else [(f"{name} {each}", member) for each, member in members.items()]
+        )
+        panels.setdefault(command.rich_help_panel, []).extend(named)
     return panels
 
 

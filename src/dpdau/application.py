@@ -10,13 +10,19 @@ from datetime import date, timedelta
 from typing import Self
 
 from dpdau import __version__
-from dpdau.errors import ErasureUnfinishedError, InvalidValueError, StoreError
+from dpdau.errors import (
+    DayOutOfRangeError,
+    ErasureUnfinishedError,
+    InvalidValueError,
+    StoreError,
+)
 from dpdau.formats import EventRules
 from dpdau.model.calendar import Calendar, Period
 from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import Metric, Release
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.caps import CapRaiser
+from dpdau.pipeline.count import exported_sketch
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ingest import Ingestor
@@ -63,6 +69,7 @@ class Application:
         guard: says whether the ledger may grow.
         recovery: lets it grow again after a rollback.
         upkeep: what happens by itself.
+        sampling_exponent: k of the share 2^−k of all users that the store keeps.
         erase_by_default: whether a "-" without a scope erases the whole person.
     """
 
@@ -77,6 +84,7 @@ class Application:
     guard: LedgerGuard
     recovery: Recovery
     upkeep: Upkeep
+    sampling_exponent: int
     erase_by_default: bool
 
     def __enter__(self) -> Self:
@@ -260,6 +268,26 @@ class Application:
     def acknowledge(self, who: str, why: str, *, nothing_lost: bool = False) -> list[LedgerRow]:
         """Charge what a rolled back ledger lost, so that releases go on; gives the new rows."""
         return self.recovery.acknowledge(who, why, nothing_lost=nothing_lost)
+
+    def export_sketch(self, day: date, window_days: int) -> bytes:
+        """Who was active in a window as an Apache DataSketches compact theta sketch.
+
+        It is *not* private, and for administrators only.
+
+        Raises:
+            InvalidValueError: if the window is none that can be counted.
+            DayOutOfRangeError: if older activity than is kept would be needed.
+        """
+        first_kept, last = self.calendar.accepted_days()
+        longest = self.calendar.retention_days
+        if not 1 <= window_days <= longest:
+            raise InvalidValueError("window", window_days, f"a number of days from 1 to {longest}")
+        if not first_kept <= day - timedelta(days=window_days - 1) <= day <= last:
+            raise DayOutOfRangeError(
+                day, f"its window of {window_days} days is not within {first_kept} to {last}"
+            )
+        with self.store.read() as reader:
+            return exported_sketch(reader, self.sampling_exponent, day, window_days)
 
     def _priced(self, release: Release) -> ReleaseView:
         with self.store.read() as reader:

@@ -13,10 +13,11 @@ from pydantic import SecretStr
 
 from dpdau.application import Application
 from dpdau.config import Settings
-from dpdau.errors import StoreFullError, StoreReadOnlyError, WrongSecretError
-from dpdau.hashing import Pseudonymizer
+from dpdau.errors import SettingsError, StoreFullError, StoreReadOnlyError, WrongSecretError
+from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar, utc_now
-from dpdau.model.releases import Metric
+from dpdau.model.counting import Counting, sampling_exponent
+from dpdau.model.releases import Metric, SketchKind
 from dpdau.pipeline.budget import Budget, BudgetRules
 from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
@@ -39,6 +40,8 @@ _HEAD_FILE = "ledger.head"
 _JOURNAL_FILE = "erasures.journal"
 _SECRET_FILE = "secret"  # noqa: S105 - the name of a file
 _SECRET_BYTES = 32
+_SAMPLE = "sample"
+_EVERYONE = "everyone"
 
 
 def build(
@@ -72,13 +75,14 @@ def build(
         )
     calendar = _calendar(settings, clock)
     try:
+        sampler = _sampler(store, settings)
         pseudonymizer = _claim(store, secret, settings.hash_salt_secret_previous, calendar)
     except BaseException:
         store.close()
         raise
     budget = Budget(_budget_rules(settings))
     rules = _metric_rules(settings)
-    eraser = Eraser(store, pseudonymizer, calendar, journal)
+    eraser = Eraser(store, pseudonymizer, calendar, journal, sampler)
     eraser.start()
     guard = LedgerGuard(store, copy)
     guard.start()
@@ -86,15 +90,16 @@ def build(
     return Application(
         store=store,
         calendar=calendar,
-        ingestor=Ingestor(store, pseudonymizer, calendar),
+        ingestor=Ingestor(store, pseudonymizer, calendar, sampler),
         eraser=eraser,
         publisher=publisher,
         budget=budget,
-        planner=Planner(calendar, budget.rules, rules),
+        planner=Planner(calendar, budget.rules, rules, _sketches(settings)),
         cap_raiser=CapRaiser(guard, calendar, budget),
         guard=guard,
         recovery=Recovery(store, calendar, guard),
         upkeep=Upkeep(calendar, eraser, publisher, Retention(store)),
+        sampling_exponent=_counting(settings, settings.sketch_impl).exponent,
         erase_by_default=settings.delete_scope == "user",
     )
 
@@ -106,7 +111,8 @@ def build_planner(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         settings: the configuration.
         clock: gives the time.
     """
-    return Planner(_calendar(settings, clock), _budget_rules(settings), _metric_rules(settings))
+    rules = _metric_rules(settings)
+    return Planner(_calendar(settings, clock), _budget_rules(settings), rules, _sketches(settings))
 
 
 def _calendar(settings: Settings, clock: Callable[[], datetime]) -> Calendar:
@@ -143,8 +149,21 @@ def _rules(settings: Settings, metric: Metric) -> MetricRules:
         delta=settings.delta,
         series_epsilon=round(total * settings.series_share, 12),
         presence_runs=settings.presence_runs(metric),
-        sketch=settings.sketch_impl,
+        counting=_counting(settings, settings.sketch_impl),
     )
+
+
+def _sketches(settings: Settings) -> list[Counting]:
+    """Every way to count, as it would be with the other settings."""
+    return [_counting(settings, kind) for kind in SketchKind]
+
+
+def _counting(settings: Settings, kind: SketchKind) -> Counting:
+    if kind is SketchKind.THETA:
+        return Counting(kind, exponent=sampling_exponent(settings.sketch_sampling_rate))
+    if kind is SketchKind.HLLPP:
+        return Counting(kind, log2_registers=settings.hll_log2_registers)
+    return Counting(kind)
 
 
 def _secret(settings: Settings) -> str:
@@ -180,6 +199,47 @@ def _create_secret(path: Path) -> None:
     directory = os.open(path.parent, os.O_RDONLY)
     os.fsync(directory)
     os.close(directory)
+
+
+def _sampler(store: Store, settings: Settings) -> Sampler | None:
+    """Who of all users the store keeps, decided when it is made; None if everyone.
+
+    `set` and `hllpp` keep the same, so they may follow each other on one store.
+
+    Raises:
+        SettingsError: if the store keeps other users than the settings ask for.
+    """
+    wanted = _counting(settings, settings.sketch_impl).exponent
+    with store.read() as reader:
+        kept = reader.meta(_SAMPLE)
+    if kept is None:
+        with store.write() as transaction:
+            is_new = transaction.meta(KEY_CHECK) is None
+            created = str(Sampler.create(wanted)) if is_new and wanted else _EVERYONE
+            kept = transaction.meta(_SAMPLE) or created
+            transaction.put_meta(_SAMPLE, kept)
+    sampler = None if kept == _EVERYONE else Sampler.parse(kept)
+    found = 0 if sampler is None else sampler.exponent
+    if found != wanted:
+        raise SettingsError([_other_users(settings, found)])
+    return sampler
+
+
+def _other_users(settings: Settings, found: int) -> str:
+    """Why a store cannot be used, and what to do."""
+    if found and settings.sketch_impl is SketchKind.THETA:
+        unfit = f"SKETCH_SAMPLING_RATE is {settings.sketch_sampling_rate:g}; expected {2**-found:g}"
+    else:
+        unfit = f"SKETCH_IMPL is {settings.sketch_impl}; expected {'theta' if found else 'set or hllpp'}"
+    reason = (
+        "users outside of its sample were never stored"
+        if found
+        else "it keeps all users, and whom a sample would keep follows from ids, which it does not"
+    )
+    return (
+        f"{unfit}, with which this store was made: {reason}. Set it back, or start on an empty "
+        "DATA_DIR at the beginning of an accounting period and send the events again"
+    )
 
 
 def _claim(

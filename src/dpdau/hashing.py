@@ -10,14 +10,18 @@ would be counted as one, and a person's effect on any count stays at most one.
 """
 
 import hashlib
+import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import siphashc
 from numpy.typing import NDArray
 
-__all__ = ["Pseudonymizer"]
+__all__ = ["Pseudonymizer", "Sampler"]
+
+_SAMPLING_KEY_BYTES = 16
 
 
 class Pseudonymizer:
@@ -69,6 +73,50 @@ class Pseudonymizer:
         return hashlib.blake2b(
             content, key=self._request_key, person=about, digest_size=16
         ).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Decides once and for all who is in a hash sample: a share 2^−k of all user ids.
+
+    The decision is SipHash-2-4 of the id under a key that is drawn when the store is made and kept
+    in it. It does not depend on the secret of the pseudonyms, so the sample survives a change of
+    that secret. The key is no secret that privacy rests on: one user changes a sampled count by at
+    most 2^k under every key, and that is what noise is calibrated to. It is random so that nobody
+    can choose ids that are in the sample, or out of it, and it is not the pseudonym, so that the
+    pseudonyms of sampled users remain uniform.
+
+    Attributes:
+        key: 16 bytes.
+        exponent: k, at least 1.
+    """
+
+    key: bytes
+    exponent: int
+
+    @classmethod
+    def create(cls, exponent: int) -> "Sampler":
+        """A sampler with a key from the operating system."""
+        return cls(secrets.token_bytes(_SAMPLING_KEY_BYTES), exponent)
+
+    @classmethod
+    def parse(cls, text: str) -> "Sampler":
+        """Read `str()` of a sampler."""
+        exponent, key = text.split(":")
+        return cls(bytes.fromhex(key), int(exponent))
+
+    def __str__(self) -> str:
+        return f"{self.exponent}:{self.key.hex()}"
+
+    def sampled(self, user_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each id is in the sample, in the same order.
+
+        Args:
+            user_ids: n strings that UTF-8 can encode.
+        """
+        hashes = map(partial(siphashc.siphash, self.key), user_ids)
+        words = np.fromiter(hashes, dtype=np.uint64, count=len(user_ids))
+        return words < np.uint64(2 ** (64 - self.exponent))
 
 
 def _derive(secret: str, purpose: bytes, size: int) -> bytes:

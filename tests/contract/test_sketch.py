@@ -1,28 +1,39 @@
 """What every representation of distinct users must do."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from dpdau.errors import IncompatibleSketchError
-from dpdau.sketches import DistinctSketch, SetSketch
+from dpdau.sketches import DistinctSketch, HllppSketch, SetSketch, ThetaSketch
+
+KEY = bytes(range(32))
+HALF = 2**63
 
 users = st.frozensets(st.integers(0, 2**32 - 1), max_size=50).map(BitMap)
+MADE: dict[str, Callable[[], DistinctSketch]] = {
+    "set": SetSketch,
+    "theta": lambda: ThetaSketch(4),
+    "hllpp": lambda: HllppSketch(6, HALF, 100, key=KEY),
+}
+REMOVABLE = [name for name, make in MADE.items() if make().supports_removal]
+BOUNDED = [name for name, make in MADE.items() if make().sensitivity is not None]
+
+every_kind = pytest.mark.parametrize("kind", MADE)
 
 
-every_kind = pytest.mark.parametrize("kind", [SetSketch])
-
-
-def sketch(kind: type[SetSketch], members: BitMap) -> DistinctSketch:
-    made = kind()
+def sketch(kind: str, members: BitMap) -> DistinctSketch:
+    made = MADE[kind]()
     made.add(members)
     return made
 
 
 @every_kind
 @given(here=users, there=users)
-def test_adding_twice_counts_once(kind: type[SetSketch], here: BitMap, there: BitMap) -> None:
+def test_adding_twice_counts_once(kind: str, here: BitMap, there: BitMap) -> None:
     made = sketch(kind, here)
     made.add(there)
     made.add(here)
@@ -31,8 +42,17 @@ def test_adding_twice_counts_once(kind: type[SetSketch], here: BitMap, there: Bi
 
 @every_kind
 @given(here=users, there=users)
+def test_the_order_of_arrival_does_not_matter(kind: str, here: BitMap, there: BitMap) -> None:
+    one, other = sketch(kind, here), sketch(kind, there)
+    one.add(there)
+    other.add(here)
+    assert one.to_bytes() == other.to_bytes()
+
+
+@every_kind
+@given(here=users, there=users)
 def test_a_union_counts_everyone_once_and_changes_neither(
-    kind: type[SetSketch], here: BitMap, there: BitMap
+    kind: str, here: BitMap, there: BitMap
 ) -> None:
     one, other = sketch(kind, here), sketch(kind, there)
     before = one.estimate(), other.estimate()
@@ -40,47 +60,80 @@ def test_a_union_counts_everyone_once_and_changes_neither(
     assert (one.estimate(), other.estimate()) == before
 
 
-@every_kind
+@pytest.mark.parametrize("kind", REMOVABLE)
 @given(here=users, there=users)
-def test_a_removal_is_as_if_never_added(kind: type[SetSketch], here: BitMap, there: BitMap) -> None:
-    if not kind.supports_removal:
-        pytest.skip("offers no removal")
+def test_a_removal_is_as_if_never_added(kind: str, here: BitMap, there: BitMap) -> None:
     made = sketch(kind, here)
     made.remove(there)
     assert made.estimate() == sketch(kind, here - there).estimate()
 
 
-@every_kind
+@pytest.mark.parametrize("kind", sorted(MADE.keys() - set(REMOVABLE)))
+def test_a_sketch_without_removal_refuses_it_and_says_what_to_do(kind: str) -> None:
+    with pytest.raises(IncompatibleSketchError, match="make a new one"):
+        sketch(kind, BitMap([1])).remove(BitMap([1]))
+
+
+@pytest.mark.parametrize("kind", BOUNDED)
 @given(members=users, one=st.integers(0, 2**32 - 1))
 def test_one_user_moves_the_estimate_by_no_more_than_the_sensitivity(
-    kind: type[SetSketch], members: BitMap, one: int
+    kind: str, members: BitMap, one: int
 ) -> None:
     without = sketch(kind, members - BitMap([one]))
     with_one = sketch(kind, members | BitMap([one]))
-    assert abs(with_one.estimate() - without.estimate()) <= with_one.sensitivity
+    assert with_one.estimate() - without.estimate() in (0, with_one.sensitivity)
 
 
 @every_kind
-@given(members=users)
-def test_bytes_bring_the_sketch_back(kind: type[SetSketch], members: BitMap) -> None:
+@given(members=users, later=users)
+def test_bytes_bring_the_sketch_back_and_it_goes_on_counting(
+    kind: str, members: BitMap, later: BitMap
+) -> None:
     made = sketch(kind, members)
-    assert kind.from_bytes(made.to_bytes()).estimate() == made.estimate()
+    again = type(made).from_bytes(made.to_bytes())
+    assert again.estimate() == made.estimate()
+    again.add(later)
+    assert again.estimate() == sketch(kind, members | later).estimate()
 
 
 @every_kind
-@pytest.mark.parametrize("data", [b"", b"no sketch", b"\xff" * 64])
-def test_bytes_of_something_else_are_refused(kind: type[SetSketch], data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"no sketch", b"\xff" * 64, b"\xff" * 200])
+def test_bytes_of_something_else_are_refused(kind: str, data: bytes) -> None:
     with pytest.raises(IncompatibleSketchError):
-        kind.from_bytes(data)
+        type(MADE[kind]()).from_bytes(data)
 
 
 def test_the_exact_set_counts_without_error() -> None:
-    exact = sketch(SetSketch, BitMap([1, 2, 3]))
-    assert (exact.estimate(), exact.sensitivity, exact.relative_standard_error) == (3, 1, 0.0)
+    exact = sketch("set", BitMap([1, 2, 3]))
+    assert (exact.estimate(), exact.sensitivity, exact.variance.at(3)) == (3, 1, 0.0)
 
 
-def test_a_sketch_does_not_share_the_bitmap_that_it_was_made_from() -> None:
+def test_a_set_does_not_share_the_bitmap_that_it_was_made_from() -> None:
     members = BitMap([1, 2])
     made = SetSketch(members)
     made.add(BitMap([3]))
     assert len(members) == 2
+
+
+def test_a_sample_counts_every_user_for_the_inverse_of_its_rate() -> None:
+    sample = sketch("theta", BitMap([1, 2, 3]))
+    assert (sample.estimate(), sample.sensitivity, sample.variance.at(48)) == (48, 16, 720.0)
+
+
+def test_samples_of_different_rates_have_no_union() -> None:
+    with pytest.raises(IncompatibleSketchError, match="1/16 and 1/32"):
+        ThetaSketch(4).union(ThetaSketch(5))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        HllppSketch(6, HALF, 100),
+        HllppSketch(7, HALF, 100, key=KEY),
+        HllppSketch(6, HALF + 1, 100, key=KEY),
+        HllppSketch(6, HALF, 101, key=KEY),
+    ],
+)
+def test_sketches_of_different_keys_or_sizes_have_no_union(other: HllppSketch) -> None:
+    with pytest.raises(IncompatibleSketchError, match="different keys or sizes"):
+        HllppSketch(6, HALF, 100, key=KEY).union(other)

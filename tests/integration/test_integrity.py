@@ -168,10 +168,30 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
         edit(VALUE, {"epsilon": 1.0, "charge": WEAKER}, charge=WEAKER),
         "its std_error is",
     ),
-    "a price of no noise": (edit(VALUE, {"charge": PURE}, charge=PURE), "no release: pure"),
+    "a price of no noise": (
+        edit(VALUE, {"charge": PURE}, charge=PURE),
+        "its mechanism is laplace; expected intrinsic",
+    ),
+    "a price of other noise": (
+        edit(VALUE, {"charge": PURE, "mechanism": "intrinsic"}, charge=PURE),
+        "its sensitivity is 1; expected None",
+    ),
+    "an exact count that is private by itself": (
+        edit(
+            VALUE,
+            {"charge": PURE, "mechanism": "intrinsic", "sensitivity": None},
+            charge=PURE,
+        ),
+        "its sensitivity is None; expected one",
+    ),
+    "a sketch that was not made": (edit(VALUE, {"sketch": "hllpp"}), "expected intrinsic"),
+    "a sample that was not taken": (
+        edit(VALUE, {"sketch": "theta"}),
+        "its sensitivity is 1; expected a power of two above one",
+    ),
     "a δ of pure noise": (edit(VALUE, {"delta": 1e-6}), "its delta does not fit its noise"),
     "the noise's name": (edit(VALUE, {"mechanism": "gaussian"}), "its mechanism is gaussian"),
-    "the sensitivity": (edit(VALUE, {"sensitivity": 2}), "its sensitivity is 4; expected 1"),
+    "the sensitivity": (edit(VALUE, {"sensitivity": 2}), "its sensitivity is 2; expected one"),
     "an interval": (edit(VALUE, {"upper_95": 1e6}), "its upper_95 is"),
     "a plan": (edit(VALUE, {"plan_id": "x"}), "its plan_id is x"),
     "a body": (edit(VALUE, {"sketch": "none"}), "its body is no release"),

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from dpdau.model.counting import CountVariance
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.intervals import interval
 from dpdau.privacy.laplace import LaplaceMechanism
@@ -113,7 +114,7 @@ def test_intervals_of_sampled_counts_cover_ninety_five_percent(
     sketched = true * (1 + relative_error * quantiles[np.arange(DRAWS) * 7919 % DRAWS])
     half_width = mechanism.half_width()
     bounds = [
-        interval(count + draw, half_width, relative_error)
+        interval(count + draw, half_width, CountVariance(quadratic=relative_error**2))
         for count, draw in zip(sketched, draws, strict=True)
     ]
     covered = np.mean([each.lower <= true <= each.upper for each in bounds])

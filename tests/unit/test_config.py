@@ -12,6 +12,8 @@ from dpdau.model.calendar import PeriodKind
 from dpdau.model.releases import Mechanism, Metric
 
 KEY = "a-key-of-seventeen"
+A_RATE = "a power of two from 1/65536 to 1/2, such as 1/16 or 0.0625"
+INTRINSIC = {"mechanism_dau": "intrinsic", "mechanism_mau": "intrinsic"}
 
 
 @pytest.fixture
@@ -85,8 +87,14 @@ def test_settings_cannot_be_changed() -> None:
         ("RDP_ORDERS", ",", "comma-separated numbers above 1"),
         ("SERIES_SHARE", "1.01", "a number above 0 and at most 1"),
         ("BUDGET_PERIOD", "week", "month, quarter or year"),
-        ("MECHANISM_DAU", "none", "continual, laplace or gaussian"),
-        ("SKETCH_IMPL", "bloom", "set"),
+        ("MECHANISM_DAU", "none", "continual, laplace, gaussian or intrinsic"),
+        ("SKETCH_IMPL", "bloom", "set, theta or hllpp"),
+        ("SKETCH_SAMPLING_RATE", "0.3", A_RATE),
+        ("SKETCH_SAMPLING_RATE", "1", A_RATE),
+        ("SKETCH_SAMPLING_RATE", "1/131072", A_RATE),
+        ("SKETCH_SAMPLING_RATE", "1/0", A_RATE),
+        ("SKETCH_SAMPLING_RATE", "few", A_RATE),
+        ("HLL_LOG2_REGISTERS", "22", "a whole number from 4 to 21"),
         ("DELETE_SCOPE", "all", "day or user"),
         ("W_BOUND", "1", "a whole number of at least 2, or unbounded"),
         ("W_BOUND_MAU", "many", "a whole number of at least 2, or unbounded"),
@@ -137,6 +145,48 @@ def test_all_contradictions_are_reported_at_once() -> None:
             "set: anyone could use the service. Set SERVICE_API_KEY, or keys for single scopes, to "
             "listen beyond"
         ),
+    )
+
+
+@pytest.mark.parametrize("text", ["0.0625", "1/16", "6.25e-2"])
+def test_a_sampling_rate_may_be_a_fraction(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKETCH_SAMPLING_RATE", text)
+    assert load_settings().sketch_sampling_rate == 0.0625
+
+
+def test_hllpp_with_a_continual_series_is_refused_with_the_reason() -> None:
+    dau, mau = problems(sketch_impl="hllpp")
+    assert dau == (
+        "MECHANISM_DAU is 'continual'; expected intrinsic, as SKETCH_IMPL is hllpp: it is built "
+        "anew with fresh randomness for each release, so its values have no sensitivity that one "
+        "plan for a period could pay for"
+    )
+    assert mau == dau.replace("DAU", "MAU")
+
+
+@pytest.mark.parametrize("mechanism", ["laplace", "gaussian"])
+def test_hllpp_with_noise_is_refused_since_nothing_bounds_what_it_would_hide(
+    mechanism: str,
+) -> None:
+    lines = problems(sketch_impl="hllpp", mechanism_dau=mechanism, mechanism_mau="intrinsic")
+    assert len(lines) == 1
+    assert "any amount, so no noise hides them" in lines[0]
+
+
+@pytest.mark.parametrize("sketch", ["set", "theta"])
+def test_only_hllpp_is_private_without_noise(sketch: str) -> None:
+    lines = problems(sketch_impl=sketch, mechanism_mau="intrinsic")
+    (line,) = lines
+    assert line == (
+        "MECHANISM_MAU is 'intrinsic'; expected continual, laplace or gaussian: hllpp alone is "
+        f"private by itself, and SKETCH_IMPL is {sketch}"
+    )
+
+
+def test_an_epsilon_that_needs_too_many_phantoms_is_refused() -> None:
+    lines = problems(sketch_impl="hllpp", hll_log2_registers=21, epsilon_dau=0.01, **INTRINSIC)
+    assert lines == (
+        "EPSILON_DAU is '0.01'; expected at least 0.015625 with HLL_LOG2_REGISTERS (21)",
     )
 
 

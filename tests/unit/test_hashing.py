@@ -1,11 +1,13 @@
 from collections import Counter
+from itertools import compress
 
 import numpy as np
+import pytest
 import siphashc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpdau.hashing import Pseudonymizer
+from dpdau.hashing import Pseudonymizer, Sampler
 
 
 def test_the_hash_is_siphash_2_4() -> None:
@@ -39,3 +41,31 @@ def test_pseudonyms_are_spread_evenly_over_their_bits() -> None:
 
 def test_no_ids_give_no_pseudonyms() -> None:
     assert Pseudonymizer("a secret of the tests").pseudonyms([]).shape == (0,)
+
+
+class TestSampling:
+    IDS = tuple(f"ü-{each}" for each in range(4_000))
+
+    def test_a_decision_is_made_once_and_for_all_by_id_and_key(self) -> None:
+        sampler = Sampler(bytes(16), 2)
+        alone = [bool(sampler.sampled([each])[0]) for each in self.IDS[:50]]
+        assert sampler.sampled(self.IDS[:50]).tolist() == alone
+        assert Sampler.parse(str(sampler)) == sampler
+
+    @pytest.mark.parametrize("exponent", [1, 3, 16])
+    def test_a_lower_rate_keeps_a_part_of_the_sample(self, exponent: int) -> None:
+        more = Sampler(b"0123456789abcdef", exponent).sampled(self.IDS)
+        fewer = Sampler(b"0123456789abcdef", exponent + 1).sampled(self.IDS)
+        assert not (fewer & ~more).any()
+
+    def test_another_key_keeps_others(self) -> None:
+        one, other = (Sampler.create(1).sampled(self.IDS) for _ in range(2))
+        # Two fair coins agree on 4,000 ids with probability 2^-4000.
+        assert (one != other).any()
+
+    def test_pseudonyms_of_sampled_users_are_uniform(self) -> None:
+        kept = Sampler.create(3).sampled(self.IDS)
+        pseudonyms = Pseudonymizer("x" * 16).pseudonyms(list(compress(self.IDS, kept)))
+        # Six standard errors of the mean of uniform numbers.
+        mean = float((pseudonyms / 2.0**64).mean())
+        assert abs(mean - 0.5) < 6 * (1 / 12 / kept.sum()) ** 0.5

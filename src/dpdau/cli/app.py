@@ -16,6 +16,7 @@ from dpdau.cli import (
     publishing,
     rekeying,
     serving,
+    sketching,
     values,
 )
 from dpdau.cli.exit_codes import exit_codes_in_short
@@ -42,6 +43,7 @@ for _group in (
     plans,
 ):
     app.add_typer(_group.commands)
+app.add_typer(sketching.commands, name="sketch", rich_help_panel="Account")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

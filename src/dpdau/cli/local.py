@@ -20,6 +20,7 @@ from dpdau.model.ledger import LedgerRow
 from dpdau.model.ledger_files import LedgerFormat, ledger_file
 from dpdau.model.releases import Metric
 from dpdau.pipeline.bulk import ingest_chunks
+from dpdau.sketches import read_compact_theta
 
 __all__ = ["LocalBackend"]
 
@@ -135,6 +136,14 @@ class LocalBackend:
     def ledger_file(self, form: LedgerFormat, metric: Metric | None, period: str | None) -> bytes:
         """The ledger as a file for auditors."""
         return ledger_file(self._rows(metric, period), form)
+
+    def sketch_file(self, day: date | None, window_days: int) -> tuple[bytes, Answer]:
+        """Who was active in a window as a compact theta sketch, and what it holds: not private."""
+        content = self.application.export_sketch(
+            day or self.application.calendar.today(), window_days
+        )
+        held = read_compact_theta(content)
+        return content, {"hashes": held.hashes, "rate": held.rate, "estimate": held.estimate}
 
     def _rows(self, metric: Metric | None, period: str | None) -> list[LedgerRow]:
         name = None if period is None else Period.named(period).name

@@ -26,6 +26,7 @@ __all__ = [
     "release",
     "sentence",
     "series",
+    "sketches",
     "titled_table",
 ]
 
@@ -75,6 +76,18 @@ def release(answer: Answer) -> RenderableType:
         ("budget left", _left(budget_of_period)),
     ]
     return facts(_question(answer), rows, _promise(answer["metric"], answer["guarantee"]))
+
+
+def sketches(answer: Answer) -> RenderableType:
+    """What sketch files hold, one line each, and together."""
+    table = titled_table("")
+    table.add_column("file", overflow="fold")
+    for name in ("users in it", "sampled at", "estimate"):
+        table.add_column(name, justify="right")
+    for each in [*answer["sketches"], {"file": "all together", **answer["union"]}]:
+        cells = f"{each['hashes']:,}", f"{each['rate']:g}", f"{each['estimate']:,.0f}"
+        table.add_row(each["file"], *cells)
+    return table
 
 
 def series(answer: Answer) -> RenderableType:

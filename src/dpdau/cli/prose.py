@@ -28,9 +28,29 @@ def forecast(answer: Answer) -> RenderableType:
         Text(_plan_title(answer), style="bold"),
         table,
         Text(answer["recommendation"]),
+        _sketches(answer["sketches"]),
     ]
     parts += [Text(f"- {remark}", style="dim") for remark in answer["remarks"]]
     return Group(*parts)
+
+
+def _sketches(sketches: list[dict[str, Any]]) -> RenderableType:
+    """Every way to count, with its best mechanism."""
+    table = titled_table("")
+    table.add_column("SKETCH_IMPL", no_wrap=True)
+    for name in ("std. error", "relative", "users stored a day", "bytes a day"):
+        table.add_column(name, justify="right", overflow="fold")
+    for each in sketches:
+        size = "" if each["registers"] is None else f", {each['registers']:,} registers"
+        rate = "" if each["sampling_rate"] == 1 else f", 1 in {1 / each['sampling_rate']:,.0f}"
+        table.add_row(
+            f"{each['sketch']}{rate}{size}",
+            _figure(each["std_error"]),
+            f"{100 * each['relative_error']:.2g} %",
+            f"{each['stored_users']:,}",
+            f"≤ {each['day_bytes']:,}",
+        )
+    return table
 
 
 def explanation(answer: Answer) -> RenderableType:

@@ -45,12 +45,15 @@ class Mechanism(StrEnum):
     CONTINUAL = "continual"
     LAPLACE = "laplace"
     GAUSSIAN = "gaussian"
+    INTRINSIC = "intrinsic"
 
 
 class SketchKind(StrEnum):
     """How distinct users are counted."""
 
     SET = "set"
+    THETA = "theta"
+    HLLPP = "hllpp"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -119,7 +122,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         delta: the δ that belongs to it.
         mechanism: how it was made private.
         sketch: how users were counted.
-        sensitivity: by how much one user can change the count before noise.
+        sensitivity: by how much one user can change the count before noise; None for `hllpp`,
+            whose count is private by itself.
+        log2_registers: the size of an `hllpp` sketch; None for others.
         charge: the mechanism's parameters as the accountant takes them; None where the charge
             stands on the series' plan.
         measurement: the noisy integer that was drawn; in a continual series, the row's.
@@ -145,7 +150,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     delta: float
     mechanism: Mechanism
     sketch: SketchKind
-    sensitivity: int
+    sensitivity: int | None
+    log2_registers: int | None = None
     charge: dict[str, Any] | None
     measurement: int
     plan_id: str | None = None

@@ -17,12 +17,27 @@ from numpy.typing import NDArray
 
 from dpdau.errors import DpdauError, LedgerDamagedError
 from dpdau.model.calendar import Period
+from dpdau.model.counting import CountVariance
 from dpdau.model.ledger import LedgerKind, LedgerRow
-from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey, SeriesKey
+from dpdau.model.releases import (
+    Mechanism,
+    Metric,
+    Release,
+    ReleaseKey,
+    SeriesKey,
+    SketchKind,
+)
 from dpdau.pipeline.recovery import Acknowledgement
 from dpdau.privacy import discrete_gaussian
-from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge, charge_from_dict
+from dpdau.privacy.charges import (
+    Charge,
+    GaussianCharge,
+    LaplaceCharge,
+    PureCharge,
+    charge_from_dict,
+)
 from dpdau.privacy.intervals import interval
+from dpdau.privacy.intrinsic import IntrinsicMechanism
 from dpdau.privacy.laplace import LaplaceMechanism
 from dpdau.privacy.strategy import Plan, check_plan
 
@@ -180,15 +195,18 @@ class Auditor:
 
     def _on_demand(self, row: LedgerRow, release: Release) -> None:
         charge = charge_from_dict(row.charge or {})
-        std_error, half_width, sensitivity_squared = _noise(charge)
-        bounds = interval(release.measurement, half_width)
+        noise = _noise(charge)
+        variance = _sketch_variance(row, release)
+        bounds = interval(release.measurement, noise.half_width, variance)
+        sensitivity = None if release.sensitivity is None else release.sensitivity**2
         for name, stated, expected in (
-            ("mechanism", release.mechanism, charge.kind),
+            ("mechanism", release.mechanism, noise.mechanism),
             ("plan_id", release.plan_id, None),
-            ("sensitivity", release.sensitivity**2, sensitivity_squared),
+            ("sensitivity", sensitivity, noise.sensitivity_squared),
             ("estimate_raw", release.estimate_raw, release.measurement),
         ):
             _same(row, name, stated, expected)
+        std_error = math.sqrt(noise.std_error**2 + variance.at(release.measurement))
         for name, number, recomputed in (
             ("epsilon", release.epsilon, charge.epsilon(release.delta or 0.5)),
             ("std_error", release.std_error, std_error),
@@ -218,7 +236,8 @@ class Auditor:
         ):
             _same(row, name, stated, expected)
         self._solves(row, series, release)
-        for name, recomputed in _errors(series, index, release.estimate_raw):
+        variance = _sketch_variance(row, release)
+        for name, recomputed in _errors(series, index, release.estimate_raw, variance):
             _near(row, name, getattr(release, name), recomputed)
         series.values.append(release.estimate_raw)
 
@@ -248,19 +267,49 @@ def _series_key(row: LedgerRow) -> SeriesKey:
     return key
 
 
-def _noise(charge: Charge) -> tuple[float, int, int]:
-    """Standard error, half width of the interval and squared sensitivity of one release."""
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """What a charge says of the noise of one release."""
+
+    mechanism: Mechanism
+    std_error: float
+    half_width: int
+    sensitivity_squared: int | None
+
+
+def _noise(charge: Charge) -> _Noise:
     if isinstance(charge, LaplaceCharge):
-        mechanism = LaplaceMechanism(charge.scale, charge.sensitivity)
-        return mechanism.std_error, mechanism.half_width(), charge.sensitivity**2
+        laplace = LaplaceMechanism(charge.scale, charge.sensitivity)
+        errors = laplace.std_error, laplace.half_width()
+        return _Noise(Mechanism.LAPLACE, *errors, charge.sensitivity**2)
     if isinstance(charge, GaussianCharge) and charge.dimension == 1:
         sigma = charge.sigma
-        half_width = discrete_gaussian.half_width(sigma, _COVERAGE)
-        return discrete_gaussian.standard_deviation(sigma), half_width, charge.sensitivity_squared
+        errors = (
+            discrete_gaussian.standard_deviation(sigma),
+            discrete_gaussian.half_width(sigma, _COVERAGE),
+        )
+        return _Noise(Mechanism.GAUSSIAN, *errors, charge.sensitivity_squared)
+    if isinstance(charge, PureCharge):
+        return _Noise(Mechanism.INTRINSIC, 0.0, 0, None)
     raise ValueError(charge.kind)
 
 
-def _errors(series: AuditedSeries, index: int, value: float) -> list[tuple[str, float]]:
+def _sketch_variance(row: LedgerRow, release: Release) -> CountVariance:
+    """The error of a release's sketch, which its sensitivity or its size and ε determine."""
+    if release.sketch is SketchKind.HLLPP:
+        _same(row, "mechanism", release.mechanism, Mechanism.INTRINSIC)
+        return IntrinsicMechanism(release.epsilon, release.log2_registers or 0).variance
+    sensitivity = release.sensitivity or 0
+    exponent = max(sensitivity.bit_length() - 1, 0)
+    fits = sensitivity == 2**exponent and (exponent > 0) == (release.sketch is SketchKind.THETA)
+    expected = "one" if release.sketch is SketchKind.SET else "a power of two above one"
+    _require(row, fits, f"its sensitivity is {release.sensitivity}; expected {expected}")
+    return CountVariance.of_sample(exponent)
+
+
+def _errors(
+    series: AuditedSeries, index: int, value: float, variance: CountVariance
+) -> list[tuple[str, float]]:
     """What the plan gives for the standard error, the interval and the band of a day."""
     plan = series.plan
     miss = (1 - _COVERAGE) * math.exp(-plan.days / (24 * plan.sigma**2))
@@ -270,12 +319,14 @@ def _errors(series: AuditedSeries, index: int, value: float) -> list[tuple[str, 
     half, band = (
         -NormalDist().inv_cdf(each / 2) * std_error + rounding for each in (miss, miss_of_band)
     )
+    day = interval(value, half, variance, _COVERAGE)
+    all_days = interval(value, band, variance, _COVERAGE ** (1 / plan.days))
     return [
-        ("std_error", std_error),
-        ("lower_95", max(value - half, 0.0)),
-        ("upper_95", max(value + half, 0.0)),
-        ("band_lower_95", max(value - band, 0.0)),
-        ("band_upper_95", max(value + band, 0.0)),
+        ("std_error", math.sqrt(std_error**2 + variance.at(value))),
+        ("lower_95", day.lower),
+        ("upper_95", day.upper),
+        ("band_lower_95", all_days.lower),
+        ("band_upper_95", all_days.upper),
     ]
 
 

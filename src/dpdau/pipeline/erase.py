@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import compress
 
 import msgspec
 import numpy as np
@@ -29,7 +30,7 @@ from dpdau.errors import (
     StoreBusyError,
     StoreError,
 )
-from dpdau.hashing import Pseudonymizer
+from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar
 from dpdau.model.erasures import MAX_USERS, Erasure
 from dpdau.model.events import MAX_USER_ID_BYTES
@@ -65,11 +66,13 @@ class Eraser:
         pseudonymizer: Pseudonymizer,
         calendar: Calendar,
         journal: ErasureJournal,
+        sampler: Sampler | None = None,
     ) -> None:
         self._store = store
         self._pseudonymizer = pseudonymizer
         self._calendar = calendar
         self._journal = JournalKeeper(store, journal)
+        self._sampler = sampler
         self._purging = threading.Lock()
 
     def start(self) -> None:
@@ -104,6 +107,10 @@ class Eraser:
         except InputError as error:
             self._refuse(len(set(user_ids)), error)
             raise
+        people = len(set(user_ids))
+        if self._sampler is not None:
+            # Of the others nothing is known, and nothing may become known.
+            user_ids = list(compress(user_ids, self._sampler.sampled(user_ids)))
         named = self._pseudonymizer.pseudonyms(user_ids)
         previous = self._pseudonymizer.previous_pseudonyms(user_ids)
         pseudonyms = np.unique(named)
@@ -125,7 +132,7 @@ class Eraser:
             erasure = record_erasure(
                 transaction,
                 self._calendar.now(),
-                len(pseudonyms),
+                people,
                 touched,
                 request=requests[0] if requests else None,
             )

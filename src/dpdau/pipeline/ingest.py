@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.hashing import Pseudonymizer
+from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.erase import erase_pseudonyms, record_erasure
@@ -56,6 +56,7 @@ class PseudonymousEvents:
             self.days[positions],
             self.adds[positions],
             self.whole_user[positions],
+            None if self.previous is None else self.previous[positions],
         )
 
     @classmethod
@@ -91,20 +92,34 @@ class IngestOutcome:
 class Ingestor:
     """Applies events to the store."""
 
-    def __init__(self, store: Store, pseudonymizer: Pseudonymizer, calendar: Calendar) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pseudonymizer: Pseudonymizer,
+        calendar: Calendar,
+        sampler: Sampler | None = None,
+    ) -> None:
         self._store = store
         self._pseudonymizer = pseudonymizer
         self._calendar = calendar
+        self._sampler = sampler
 
     def pseudonymize(self, events: EventColumns) -> PseudonymousEvents:
-        """Replace user ids by pseudonyms; raw ids go no further than this."""
-        return PseudonymousEvents(
+        """Replace user ids by pseudonyms; raw ids go no further than this.
+
+        Where a sample of the users is kept, events of all others end here: nothing of them, no
+        tombstone either, is ever stored.
+        """
+        pseudonymous = PseudonymousEvents(
             self._pseudonymizer.pseudonyms(events.user_ids),
             events.days,
             events.adds,
             events.whole_user,
             self._pseudonymizer.previous_pseudonyms(events.user_ids),
         )
+        if self._sampler is None:
+            return pseudonymous
+        return pseudonymous.select(self._sampler.sampled(events.user_ids))
 
     def apply(self, events: PseudonymousEvents) -> IngestOutcome:
         """Store events in one transaction, which is durable when this returns.

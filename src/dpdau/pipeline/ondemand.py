@@ -2,20 +2,27 @@
 
 Formal guarantees:
     Unit: one user. Neighbours: add or remove one user's whole stream. A release is the discrete
-    Laplace or Gaussian mechanism on a count of the declared sensitivity, hence (ε, δ)-DP by the
-    mechanism's own theorem (`privacy.laplace`, `privacy.gaussian`). Which releases happen
+    Laplace or Gaussian mechanism on a count of the declared sensitivity, or an estimate that is
+    private by itself, hence (ε, δ)-DP by the mechanism's own theorem (`privacy.laplace`,
+    `privacy.gaussian`, `privacy.intrinsic`). Which releases happen
     depends on what readers ask, on the calendar and on the ledger, never on the activity; so
     the releases of a period compose adaptively to what the accountant states. The row that
     records value and charge is durable before the value is returned.
 """
 
+import math
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from typing import TypeAlias
+
+from pyroaring import BitMap
 
 from dpdau.model.calendar import Calendar
+from dpdau.model.counting import Counting, CountVariance
 from dpdau.model.releases import Mechanism, Release, ReleaseKey
 from dpdau.pipeline.budget import Budget
-from dpdau.pipeline.count import present_users, sketch_of
+from dpdau.pipeline.count import intrinsic_estimate, present_users, sketch_of
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import append_release, latest_release
 from dpdau.pipeline.ports import Transaction
@@ -23,9 +30,18 @@ from dpdau.pipeline.recovery import Closures
 from dpdau.pipeline.rules import MetricRules
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.intervals import interval
+from dpdau.privacy.intrinsic import IntrinsicMechanism
 from dpdau.privacy.laplace import LaplaceMechanism
 
 __all__ = ["OnDemandReleaser"]
+
+_Mechanism: TypeAlias = LaplaceMechanism | GaussianMechanism | IntrinsicMechanism
+
+_NAMES = {
+    LaplaceMechanism: Mechanism.LAPLACE,
+    GaussianMechanism: Mechanism.GAUSSIAN,
+    IntrinsicMechanism: Mechanism.INTRINSIC,
+}
 
 
 class OnDemandReleaser:
@@ -64,14 +80,14 @@ class OnDemandReleaser:
     def _measure(self, transaction: Transaction, rules: MetricRules, key: ReleaseKey) -> Release:
         """Authorise, draw the noise and record the row, all in the open transaction."""
         present = present_users(transaction, key.day, key.window_days)
-        sketch = sketch_of(rules.sketch, present)
-        mechanism = _calibrated(rules, sketch.sensitivity)
         period = self._calendar.period_of(key.day)
         Closures.of(transaction, key.metric).require_open(key.day, period)
+        mechanism = _calibrated(rules)
         cap = self._budget.require(transaction, key.metric, period, mechanism.charge)
 
-        noisy = mechanism.measure(sketch.estimate())
-        bounds = interval(noisy, mechanism.half_width(), sketch.relative_standard_error)
+        measured = _measured(rules.counting, mechanism, present)
+        noisy = measured.value
+        bounds = interval(noisy, measured.half_width, measured.variance)
         release = Release(
             release_id=key.release_id,
             metric=key.metric,
@@ -81,16 +97,15 @@ class OnDemandReleaser:
             period=period.name,
             estimate=max(noisy, 0),
             estimate_raw=float(noisy),
-            std_error=mechanism.std_error,
+            std_error=math.hypot(measured.std_error, math.sqrt(measured.variance.at(noisy))),
             lower_95=bounds.lower,
             upper_95=bounds.upper,
             epsilon=mechanism.epsilon,
             delta=mechanism.delta,
-            mechanism=(
-                Mechanism.LAPLACE if isinstance(mechanism, LaplaceMechanism) else Mechanism.GAUSSIAN
-            ),
-            sketch=rules.sketch,
-            sensitivity=sketch.sensitivity,
+            mechanism=_NAMES[type(mechanism)],
+            sketch=rules.counting.kind,
+            sensitivity=measured.sensitivity,
+            log2_registers=rules.counting.log2_registers or None,
             charge=mechanism.charge.to_dict(),
             measurement=noisy,
             released_at=self._calendar.now(),
@@ -100,12 +115,48 @@ class OnDemandReleaser:
         return release
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A private count and its errors.
+
+    Attributes:
+        value: the count with its noise.
+        sensitivity: of the count before noise; None if there is no such bound.
+        std_error: of the noise that was added.
+        half_width: of that noise's 95 % interval.
+        variance: of the sketch.
+    """
+
+    value: int
+    sensitivity: int | None
+    std_error: float
+    half_width: int
+    variance: CountVariance
+
+
+def _measured(counting: Counting, mechanism: _Mechanism, users: BitMap) -> _Measured:
+    if isinstance(mechanism, IntrinsicMechanism):
+        value = intrinsic_estimate(mechanism, users)
+        return _Measured(value, None, 0.0, 0, mechanism.variance)
+    sketch = sketch_of(counting, users)
+    return _Measured(
+        mechanism.measure(sketch.estimate()),
+        sketch.sensitivity,
+        mechanism.std_error,
+        mechanism.half_width(),
+        sketch.variance,
+    )
+
+
 @lru_cache(maxsize=32)
-def _calibrated(rules: MetricRules, sensitivity: int) -> LaplaceMechanism | GaussianMechanism:
+def _calibrated(rules: MetricRules) -> _Mechanism:
     """The mechanism of one on-demand release; Gaussian beside a continual series.
 
     Gaussian charges add up with the series' own far more cheaply than Laplace's would.
     """
+    sensitivity = 2**rules.counting.exponent
+    if rules.mechanism is Mechanism.INTRINSIC:
+        return IntrinsicMechanism(rules.epsilon, rules.counting.log2_registers)
     if rules.mechanism is Mechanism.LAPLACE:
         return LaplaceMechanism.calibrate(rules.epsilon, sensitivity)
     return GaussianMechanism.calibrate(rules.epsilon, rules.delta, sensitivity)

@@ -4,16 +4,18 @@ Reads the configuration and the calendar only: no store is opened and nothing is
 those of the configuration; a cap that was raised for one period is given as ε.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from dpdau.errors import InvalidValueError
 from dpdau.model.calendar import Calendar, Period
+from dpdau.model.counting import Counting
 from dpdau.model.releases import Metric
 from dpdau.pipeline.budget import BudgetRules
 from dpdau.pipeline.rules import MetricRules
-from dpdau.privacy.planner import Forecast, forecast
+from dpdau.privacy.forecasts import Forecast
+from dpdau.privacy.planner import forecast
 from dpdau.privacy.questions import Question, TargetError
 from dpdau.privacy.strategy import Presence
 
@@ -68,11 +70,24 @@ class Planner:
     """Answers questions about errors and budgets, for the product as it is configured."""
 
     def __init__(
-        self, calendar: Calendar, budget: BudgetRules, rules: Mapping[Metric, MetricRules]
+        self,
+        calendar: Calendar,
+        budget: BudgetRules,
+        rules: Mapping[Metric, MetricRules],
+        sketches: Sequence[Counting],
     ) -> None:
+        """Plan with the budgets, rules and other ways to count that are configured.
+
+        Args:
+            calendar: names the periods.
+            budget: what may be spent.
+            rules: of every metric.
+            sketches: the ways to count that are compared.
+        """
         self._calendar = calendar
         self._budget = budget
         self._rules = rules
+        self._sketches = sketches
 
     def plan(self, request: PlanRequest) -> Planned:
         """The expected errors of all mechanisms and what a target needs.
@@ -96,6 +111,8 @@ class Planner:
             release_epsilon=rules.epsilon,
             advanced_delta=self._budget.advanced_delta,
             target=target,
+            counting=rules.counting,
+            alternatives=tuple(each for each in self._sketches if each != rules.counting),
         )
         return Planned(period, rules.window_days, forecast(question))
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from dpdau.model.releases import Mechanism, Metric, SketchKind
+from dpdau.model.counting import Counting
+from dpdau.model.releases import Mechanism, Metric
 
 __all__ = ["MetricRules"]
 
@@ -20,7 +21,7 @@ class MetricRules:
         series_epsilon: ε of a whole period's series.
         presence_runs: the most runs of presence that are counted per user and period in the
             series, or None for no limit.
-        sketch: how users are counted.
+        counting: how users are counted.
     """
 
     metric: Metric
@@ -30,4 +31,4 @@ class MetricRules:
     delta: float
     series_epsilon: float
     presence_runs: int | None
-    sketch: SketchKind
+    counting: Counting

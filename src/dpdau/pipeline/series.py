@@ -10,6 +10,7 @@ Formal guarantees:
     attempt draws fresh noise.
 """
 
+import math
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -17,6 +18,7 @@ from pyroaring import BitMap
 
 from dpdau.errors import StoreError
 from dpdau.model.calendar import Calendar, Period
+from dpdau.model.counting import CountVariance
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Release, ReleaseKey, SeriesKey
 from dpdau.pipeline.budget import Budget
@@ -29,6 +31,7 @@ from dpdau.pipeline.rules import MetricRules
 from dpdau.privacy.charges import GaussianCharge
 from dpdau.privacy.continual import Estimate, estimate_row, measure_row
 from dpdau.privacy.flippancy import LimiterState
+from dpdau.privacy.intervals import interval
 from dpdau.privacy.strategy import Plan, Presence, make_plan
 
 __all__ = ["SeriesPublisher"]
@@ -102,7 +105,13 @@ class SeriesPublisher:
         if recorded is not None:
             return recorded
         presence = Presence.of(period.days, rules.presence_runs)
-        return make_plan(period.days, presence, rules.series_epsilon, rules.delta)
+        return make_plan(
+            period.days,
+            presence,
+            rules.series_epsilon,
+            rules.delta,
+            sensitivity=2**rules.counting.exponent,
+        )
 
     def _recorded_plan(self, reader: Reader, series: SeriesKey) -> Plan | None:
         """The plan that a series was opened with, or None if it was not opened."""
@@ -136,7 +145,7 @@ class SeriesPublisher:
         key = ReleaseKey(rules.metric, rules.window_days, day)
 
         counted, limiter = _limited(plan, state, present_users(transaction, day, key.window_days))
-        totals = (*state.totals, sketch_of(rules.sketch, counted).estimate())
+        totals = (*state.totals, sketch_of(rules.counting, counted).estimate())
         measurement = measure_row(plan, totals)
         release = self._release(rules, period, plan, key, [*measurements, measurement])
         append_release(transaction, release)
@@ -178,6 +187,9 @@ class SeriesPublisher:
         measurements: list[int],
     ) -> Release:
         estimate: Estimate = estimate_row(plan, measurements)
+        variance = CountVariance.of_sample(rules.counting.exponent)
+        day = interval(estimate.value, estimate.half_width, variance)
+        band = interval(estimate.value, estimate.band_half_width, variance, 0.95 ** (1 / plan.days))
         return Release(
             release_id=key.release_id,
             metric=key.metric,
@@ -187,16 +199,16 @@ class SeriesPublisher:
             period=period.name,
             estimate=max(round(estimate.value), 0),
             estimate_raw=estimate.value,
-            std_error=estimate.std_error,
-            lower_95=max(estimate.value - estimate.half_width, 0.0),
-            upper_95=max(estimate.value + estimate.half_width, 0.0),
-            band_lower_95=max(estimate.value - estimate.band_half_width, 0.0),
-            band_upper_95=max(estimate.value + estimate.band_half_width, 0.0),
+            std_error=math.hypot(estimate.std_error, math.sqrt(variance.at(estimate.value))),
+            lower_95=day.lower,
+            upper_95=day.upper,
+            band_lower_95=band.lower,
+            band_upper_95=band.upper,
             epsilon=plan.epsilon,
             delta=plan.delta,
             mechanism=Mechanism.CONTINUAL,
-            sketch=rules.sketch,
-            sensitivity=1,
+            sketch=rules.counting.kind,
+            sensitivity=plan.sensitivity,
             charge=None,
             measurement=measurements[-1],
             plan_id=plan.plan_id,

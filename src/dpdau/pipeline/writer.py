@@ -106,11 +106,13 @@ class GroupCommitter:
         batch = _Batch(self._ingestor.pseudonymize(events), Future())
         # Marked as running, so that a caller who goes away cannot cancel what will be written.
         batch.committed.set_running_or_notify_cancel()
+        # Of a sample's store, most events have ended by now.
+        size = len(batch.events)
         with self._lock:
-            full = self._waiting_events + len(events) > self._max_waiting_events
+            full = self._waiting_events + size > self._max_waiting_events
             if self._closed or (full and self._waiting_events):
                 raise OverloadedError
-            self._waiting_events += len(events)
+            self._waiting_events += size
             self._queue.put(batch)
         return batch.committed
 

@@ -9,86 +9,47 @@ depends on data. Three ways to publish one value on each of the T days of a peri
   digits, of which T compose to the period's ε. A target gives σ or the scale in closed form,
   hence the ε of a release, and the accountant says what T of them cost.
 
+What users are counted with adds to each error in squares: nothing for exact sets, N·(2^k − 1) for a
+sample at rate 2^−k, whose noise is 2^k times as large, and for HyperLogLog, which replaces all noise,
+what `model.counting` states.
+
 Rounding to four digits makes the figure one that can be configured as it stands; what it costs
 is below 0.1 % of ε.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from dpdau.errors import InvalidValueError
-from dpdau.model.releases import Mechanism
+from dpdau.model.counting import MOST_PHANTOMS, CountVariance
+from dpdau.model.releases import Mechanism, SketchKind
 from dpdau.privacy.accountant import compose
-from dpdau.privacy.charges import Charge
+from dpdau.privacy.charges import Charge, PureCharge
 from dpdau.privacy.continual import half_widths, standard_errors
 from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon, standard_deviation
+from dpdau.privacy.forecasts import Forecast, MechanismForecast, SketchForecast
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.gaussian_curve import bisect, gaussian_epsilon, gaussian_mu
+from dpdau.privacy.intrinsic import IntrinsicMechanism
 from dpdau.privacy.laplace import LaplaceMechanism
 from dpdau.privacy.questions import LARGEST_EPSILON, SMALLEST_EPSILON, Question
 from dpdau.privacy.strategy import Plan, make_plan
 
-__all__ = [
-    "Forecast",
-    "MechanismForecast",
-    "forecast",
-]
+__all__ = ["forecast"]
 
 _STEPS_PER_DECADE = 9000
 _LEAST_RELEASE = 1e-6
 _LEAST_SIGMA = 0.05
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class MechanismForecast:
-    """What one way of publishing gives.
-
-    Attributes:
-        mechanism: which.
-        spent_epsilon: the ε that the values of the period's days cost together.
-        release_epsilon: the ε of one release at which the whole period is paid for; None for a
-            continual series, which is paid as one.
-        std_error: standard error of a day's value, in users: the root of the mean square over
-            the days.
-        relative_error: the same as a share of the users.
-        half_width_95: half of a day's 95 % interval, in users.
-        epsilon_for_target: the period's ε that the target error needs; None without a target, or
-            if no ε up to 50 is enough.
-        publishable_days: how many of the period's days the budget pays for at the configured ε of
-            one release; in a continual series, all.
-    """
-
-    mechanism: Mechanism
-    spent_epsilon: float
-    release_epsilon: float | None
-    std_error: float
-    relative_error: float
-    half_width_95: float
-    epsilon_for_target: float | None
-    publishable_days: int
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """The answer to a question: every mechanism, and the one to take.
-
-    Attributes:
-        question: what was asked.
-        mechanisms: continual, gaussian and laplace; without gaussian where its T releases exceed
-            the period's ε however small their own, since each keeps a δ of its own.
-        best: the least ε for the target if there is one, else the least error.
-    """
-
-    question: Question
-    mechanisms: tuple[MechanismForecast, ...]
-    best: MechanismForecast
+_QUANTILE = float(ndtri(0.975))
+_BYTES_PER_USER = 2
 
 
 def forecast(question: Question) -> Forecast:
@@ -97,11 +58,16 @@ def forecast(question: Question) -> Forecast:
     Raises:
         InvalidValueError: if no mechanism reaches the target below ε = 50.
     """
-    found = (_continual(question), _gaussian(question), _laplace(question))
-    mechanisms = tuple(each for each in found if each is not None)
+    mechanisms = _mechanisms(question)
+    if not mechanisms:
+        expected = (
+            "an ε that pays for the phantoms of HLL_LOG2_REGISTERS: fewer registers, or more ε"
+        )
+        raise InvalidValueError("epsilon", question.epsilon, expected)
+    sketches = _sketches(question, mechanisms)
     target = question.target
     if target is None:
-        return Forecast(question, mechanisms, min(mechanisms, key=lambda each: each.std_error))
+        return Forecast(question, mechanisms, _most_precise(mechanisms), sketches)
     reaching = [each for each in mechanisms if each.epsilon_for_target is not None]
     if not reaching:
         raise InvalidValueError(
@@ -112,21 +78,76 @@ def forecast(question: Question) -> Forecast:
             f"ε = {LARGEST_EPSILON:g} over {question.days} days",
         )
     best = min(reaching, key=lambda each: (each.epsilon_for_target or 0.0, each.std_error))
-    return Forecast(question, mechanisms, best)
+    return Forecast(question, mechanisms, best, sketches)
+
+
+def _mechanisms(question: Question) -> tuple[MechanismForecast, ...]:
+    """Those that go with the question's way to count."""
+    if question.counting.kind is SketchKind.HLLPP:
+        found: tuple[MechanismForecast | None, ...] = (_intrinsic(question),)
+    else:
+        found = (_continual(question), _gaussian(question), _laplace(question))
+    return tuple(each for each in found if each is not None)
+
+
+def _most_precise(mechanisms: Iterable[MechanismForecast]) -> MechanismForecast:
+    return min(mechanisms, key=lambda each: each.std_error)
+
+
+def _sketches(
+    question: Question, mechanisms: tuple[MechanismForecast, ...]
+) -> tuple[SketchForecast, ...]:
+    found = [_sketch(question, mechanisms)]
+    for counting in question.alternatives:
+        asked = replace(question, counting=counting, alternatives=(), target=None)
+        if others := _mechanisms(asked):
+            found.append(_sketch(asked, others))
+    return tuple(sorted(found, key=lambda each: tuple(SketchKind).index(each.counting.kind)))
+
+
+def _sketch(question: Question, mechanisms: tuple[MechanismForecast, ...]) -> SketchForecast:
+    counting, best = question.counting, _most_precise(mechanisms)
+    stored = math.ceil(question.users / 2**counting.exponent)
+    return SketchForecast(
+        counting=counting,
+        std_error=best.std_error,
+        relative_error=best.relative_error,
+        stored_users=stored,
+        day_bytes=_BYTES_PER_USER * stored,
+        release_bytes=2**counting.log2_registers if counting.log2_registers else 0,
+    )
+
+
+# --- what counting adds ----------------------------------------------------------------------
+
+
+def _sample_error(question: Question) -> float:
+    """The standard error of a sample's count, before noise; 0 for exact sets."""
+    variance = CountVariance.of_sample(question.counting.exponent)
+    return math.sqrt(variance.at(question.users))
+
+
+def _noise_for_target(question: Question) -> float | None:
+    """The standard error that is left for the noise; None if there is no target, or no room."""
+    if question.target is None:
+        return None
+    target, sample = question.target.in_users(question.users), _sample_error(question)
+    return math.sqrt((target - sample) * (target + sample)) if target > sample else None
 
 
 # --- continual -----------------------------------------------------------------------------
 
 
 def _continual(question: Question) -> MechanismForecast:
-    plan = _plan(question)
+    plan, sample_error = _plan(question), _sample_error(question)
+    std_error = math.hypot(_mean(standard_errors(plan)), sample_error)
     return MechanismForecast(
         mechanism=Mechanism.CONTINUAL,
         spent_epsilon=plan.epsilon,
         release_epsilon=None,
-        std_error=_mean(standard_errors(plan)),
-        relative_error=_mean(standard_errors(plan)) / question.users,
-        half_width_95=_mean(half_widths(plan)),
+        std_error=std_error,
+        relative_error=std_error / question.users,
+        half_width_95=math.hypot(_mean(half_widths(plan)), _QUANTILE * sample_error),
         epsilon_for_target=_continual_epsilon(question, plan),
         publishable_days=question.days,
     )
@@ -135,13 +156,14 @@ def _continual(question: Question) -> MechanismForecast:
 def _plan(question: Question) -> Plan:
     """The plan that the period would be opened with."""
     epsilon = round(question.epsilon * question.series_share, 12)
-    return make_plan(question.days, question.presence, epsilon, question.delta)
+    sensitivity = 1 << question.counting.exponent
+    return make_plan(question.days, question.presence, epsilon, question.delta, sensitivity)
 
 
 def _continual_epsilon(question: Question, plan: Plan) -> float | None:
-    if question.target is None:
+    error = _noise_for_target(question)
+    if error is None:
         return None
-    error = question.target.in_users(question.users)
     sigma = error / (_mean(standard_errors(plan)) / plan.sigma)
     series = discrete_gaussian_epsilon(plan.sensitivity_squared, sigma, plan.days, question.delta)
     return _in_reach(series / question.series_share)
@@ -149,16 +171,28 @@ def _continual_epsilon(question: Question, plan: Plan) -> float | None:
 
 # --- one release a day -----------------------------------------------------------------------
 
-_Mechanism: TypeAlias = GaussianMechanism | LaplaceMechanism
+
+class _Mechanism(Protocol):
+    """What is asked of a mechanism."""
+
+    @property
+    def charge(self) -> Charge: ...
+
+    @property
+    def std_error(self) -> float: ...
+
+    def half_width(self) -> float: ...
 
 
 def _gaussian(question: Question) -> MechanismForecast | None:
+    sensitivity = 1 << question.counting.exponent
+
     def calibrate(epsilon: float) -> _Mechanism:
-        return GaussianMechanism.calibrate(epsilon, question.delta, 1)
+        return GaussianMechanism.calibrate(epsilon, question.delta, sensitivity)
 
     def needed(error: float) -> float:
         sigma = bisect(lambda each: standard_deviation(each) >= error, _LEAST_SIGMA, error + 1)
-        return discrete_gaussian_epsilon(1, sigma, 1, question.delta)
+        return discrete_gaussian_epsilon(sensitivity**2, sigma, 1, question.delta)
 
     # Exact for continuous noise, so that the search starts where it ends.
     mu = gaussian_mu(question.epsilon, question.delta) / math.sqrt(question.days)
@@ -167,17 +201,52 @@ def _gaussian(question: Question) -> MechanismForecast | None:
 
 
 def _laplace(question: Question) -> MechanismForecast | None:
+    sensitivity = 1 << question.counting.exponent
+
     def calibrate(epsilon: float) -> _Mechanism:
-        return LaplaceMechanism.calibrate(epsilon, 1)
+        return LaplaceMechanism.calibrate(epsilon, sensitivity)
 
     def needed(error: float) -> float:
         # The standard deviation √(2p)/(1 − p), p = e^{−ε}, solved for √p without cancellation.
-        return -2 * math.log(math.sqrt(2) * error / (1 + math.sqrt(1 + 2 * error**2)))
+        per_scale = math.log(math.sqrt(2) * error / (1 + math.sqrt(1 + 2 * error**2)))
+        return -2 * sensitivity * per_scale
 
     # Many small charges add up as Gaussian ones do, few large ones as numbers do.
     mu = gaussian_mu(question.epsilon, question.delta) / math.sqrt(question.days)
     guess = min(max(mu, question.epsilon / question.days), question.epsilon)
     return _per_release(question, Mechanism.LAPLACE, calibrate, needed, guess)
+
+
+@dataclass(frozen=True, slots=True)
+class _Intrinsic:
+    """One HyperLogLog release, at any ε: the error is infinite where phantoms would be too many."""
+
+    question: Question
+    epsilon: float
+
+    @property
+    def charge(self) -> Charge:
+        return PureCharge(self.epsilon)
+
+    @property
+    def std_error(self) -> float:
+        log2_registers = self.question.counting.log2_registers
+        if self.epsilon < 2**log2_registers / MOST_PHANTOMS:
+            return math.inf
+        variance = IntrinsicMechanism(self.epsilon, log2_registers).variance
+        return math.sqrt(variance.at(self.question.users))
+
+    def half_width(self) -> float:
+        return _QUANTILE * self.std_error
+
+
+def _intrinsic(question: Question) -> MechanismForecast | None:
+    # The same price as Laplace noise, or nearly so.
+    mu = gaussian_mu(question.epsilon, question.delta) / math.sqrt(question.days)
+    guess = min(max(mu, question.epsilon / question.days), question.epsilon)
+    return _per_release(
+        question, Mechanism.INTRINSIC, partial(_Intrinsic, question), lambda _: guess, guess
+    )
 
 
 def _per_release(
@@ -203,21 +272,25 @@ def _per_release(
 
     if total(_LEAST_RELEASE) > question.epsilon:
         return None
+    sample_error, noise_for_target = _sample_error(question), _noise_for_target(question)
     paid = _epsilon_of(
         _first(lambda step: total(_epsilon_of(step)) > question.epsilon, _step_from(guess)) - 1
     )
     chosen = calibrated(paid)
+    if not math.isfinite(chosen.std_error):
+        return None
+    std_error = math.hypot(chosen.std_error, sample_error)
     for_target = None
-    if question.target is not None:
-        error = question.target.in_users(question.users)
-        for_target = _needed_epsilon(calibrated, total, error, needed(error))
+    if noise_for_target is not None:
+        guess = needed(noise_for_target)
+        for_target = _needed_epsilon(calibrated, total, noise_for_target, guess)
     return MechanismForecast(
         mechanism=mechanism,
         spent_epsilon=total(paid),
         release_epsilon=paid,
-        std_error=chosen.std_error,
-        relative_error=chosen.std_error / question.users,
-        half_width_95=float(chosen.half_width()),
+        std_error=std_error,
+        relative_error=std_error / question.users,
+        half_width_95=math.hypot(chosen.half_width(), _QUANTILE * sample_error),
         epsilon_for_target=for_target,
         publishable_days=_publishable_days(question, calibrate(question.release_epsilon)),
     )
@@ -230,6 +303,8 @@ def _needed_epsilon(
     guess: float,
 ) -> float | None:
     """The ε of a period whose releases have this standard error."""
+    if calibrated(LARGEST_EPSILON).std_error > error:
+        return None
     release = _LEAST_RELEASE
     if calibrated(release).std_error > error:
         is_enough = lambda step: calibrated(_epsilon_of(step)).std_error <= error  # noqa: E731

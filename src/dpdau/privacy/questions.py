@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from dpdau.errors import InvalidValueError
+from dpdau.model.counting import EXACT, Counting
 from dpdau.model.releases import Metric
 from dpdau.privacy.checks import require_number, require_probability
 from dpdau.privacy.strategy import Presence
@@ -80,6 +81,8 @@ class Question:
         release_epsilon: ε of one release that belongs to no series, as configured.
         advanced_delta: what advanced composition adds to δ.
         target: the error that is wanted, if any.
+        counting: how users are counted.
+        alternatives: other ways to count, to compare with.
     """
 
     metric: Metric
@@ -93,6 +96,8 @@ class Question:
     release_epsilon: float
     advanced_delta: float
     target: TargetError | None = None
+    counting: Counting = EXACT
+    alternatives: tuple[Counting, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be planned.

@@ -4,6 +4,8 @@ from typing import ClassVar, Protocol, Self
 
 from pyroaring import BitMap
 
+from dpdau.model.counting import CountVariance
+
 __all__ = ["DistinctSketch"]
 
 
@@ -19,13 +21,16 @@ class DistinctSketch(Protocol):
     supports_removal: ClassVar[bool]
 
     @property
-    def sensitivity(self) -> int:
-        """The most by which adding or removing one user changes `estimate`, in users."""
+    def sensitivity(self) -> int | None:
+        """The most by which adding or removing one user changes `estimate`, in users.
+
+        None if there is no such bound; then no noise can be added that would hide a user.
+        """
         ...
 
     @property
-    def relative_standard_error(self) -> float:
-        """Standard error of `estimate` as a share of the true number; 0 if it is exact."""
+    def variance(self) -> CountVariance:
+        """Of `estimate`, without any noise; zero if it is exact."""
         ...
 
     def add(self, users: BitMap) -> None:
@@ -33,11 +38,19 @@ class DistinctSketch(Protocol):
         ...
 
     def remove(self, users: BitMap) -> None:
-        """Stop counting these users; those not counted change nothing."""
+        """Stop counting these users; those not counted change nothing.
+
+        Raises:
+            IncompatibleSketchError: if the sketch does not support removal.
+        """
         ...
 
     def union(self, other: Self) -> Self:
-        """A new sketch of everyone in either."""
+        """A new sketch of everyone in either.
+
+        Raises:
+            IncompatibleSketchError: if the other was made with other parameters.
+        """
         ...
 
     def estimate(self) -> int:

@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 from pyroaring import BitMap
 
 from dpdau.errors import IncompatibleSketchError
+from dpdau.model.counting import CountVariance
 
 __all__ = ["SetSketch"]
 
@@ -28,9 +29,9 @@ class SetSketch:
         return 1
 
     @property
-    def relative_standard_error(self) -> float:
+    def variance(self) -> CountVariance:
         """None."""
-        return 0.0
+        return CountVariance()
 
     def add(self, users: BitMap) -> None:
         """Count these users."""

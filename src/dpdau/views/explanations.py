@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dpdau.model import wording
-from dpdau.model.releases import Mechanism, Metric, ReleaseKey
+from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey, SketchKind
 from dpdau.pipeline.records import ReleaseRecord
 from dpdau.views.base import View
 from dpdau.views.releases import ReleaseView
@@ -22,10 +22,10 @@ __all__ = ["ExplanationView", "NoiseView"]
 class NoiseView(View):
     """The noise that was drawn."""
 
-    distribution: Literal["discrete Laplace", "discrete Gaussian"]
+    distribution: Literal["discrete Laplace", "discrete Gaussian", "HyperLogLog"]
     scale: float | None = Field(
         description="The noise's scale, or σ, in users; in a continual series, of the measurements "
-        "that the value was derived from."
+        "that the value was derived from; null where no noise was added."
     )
     drawn_for: Literal["value", "series"] = Field(
         description="Whether the noise was added to this value, or to the series' measurements."
@@ -106,6 +106,8 @@ def _noise(record: ReleaseRecord) -> NoiseView:
         scale = None if plan is None else plan.sigma / plan.scale
         return NoiseView(distribution="discrete Gaussian", scale=scale, drawn_for="series")
     charge: dict[str, Any] = release.charge
+    if release.mechanism is Mechanism.INTRINSIC:
+        return NoiseView(distribution="HyperLogLog", scale=None, drawn_for="value")
     if release.mechanism is Mechanism.LAPLACE:
         return NoiseView(distribution="discrete Laplace", scale=charge["scale"], drawn_for="value")
     return NoiseView(distribution="discrete Gaussian", scale=charge["sigma"], drawn_for="value")
@@ -123,8 +125,9 @@ def _meaning(release: ReleaseView) -> str:
 
 
 def _certainty(release: ReleaseView) -> str:
+    counted = "the count before noise" if release.sketch is SketchKind.SET else "the number"
     sure = (
-        f"With 95 % confidence the count before noise lies between "
+        f"With 95 % confidence {counted} lies between "
         f"{wording.span(release.lower_95, release.upper_95, 'and')}; the standard error is "
         f"{release.std_error:,.1f} users."
     )
@@ -162,15 +165,36 @@ def _protection(release: ReleaseView) -> str:
 
 def _mechanism(record: ReleaseRecord) -> str:
     noise, release = _noise(record), record.release
+    if release.mechanism is Mechanism.INTRINSIC:
+        registers = 2 ** (release.log2_registers or 0)
+        return (
+            f"A HyperLogLog of {registers:,} registers was made for this value alone, under a "
+            "random key that was then forgotten. It held a random part of the people and of "
+            "invented ones, who were subtracted; that is what hides each person, and no noise was "
+            "added."
+        )
     scale = "" if noise.scale is None else f" of scale {noise.scale:,.4g} users"
     if noise.drawn_for == "series":
-        return (
+        return _sampled(release) + (
             f"Continual release: on every day a weighted sum of the counts of {release.period} up "
             f"to that day is measured with {noise.distribution} noise{scale}, and this value was "
             "derived from the measurements up to its day. Weights and scale were fixed before the "
             "period's first value."
         )
-    return f"{_capitalised(noise.distribution)} noise{scale} was added to the count, once."
+    return (
+        _sampled(release)
+        + f"{_capitalised(noise.distribution)} noise{scale} was added to the count, once."
+    )
+
+
+def _sampled(release: Release) -> str:
+    """What stands before the noise if a sample was counted."""
+    if release.sketch is not SketchKind.THETA:
+        return ""
+    return (
+        f"One in {release.sensitivity:,} people was counted, chosen once and for all by a keyed "
+        f"hash of their id, and stands for {release.sensitivity:,}. "
+    )
 
 
 def _revised(release: ReleaseView) -> str | None:
@@ -207,6 +231,11 @@ def _limits(release: ReleaseView, runs: int | None) -> Iterator[str]:
         "People erased since then may be in it. It stands, since it is private about them too; "
         "values published after an erasure exclude them."
     )
+    if release.sketch is SketchKind.THETA:
+        yield (
+            "The same part of the people is counted every day: the interval includes the chance of "
+            "who is in it, which is much the same from one day to the next."
+        )
     yield "It counts user ids: someone with two of them counts twice."
     yield (
         f"The promise is for {release.metric.upper()} and {release.guarantee.period}: what other "

@@ -1,22 +1,25 @@
 """Forecasts: what accuracy a budget buys, and what budget an accuracy needs."""
 
+import math
 from collections.abc import Iterator
 
 from pydantic import Field
 
 from dpdau.model import wording
-from dpdau.model.releases import Mechanism, Metric
+from dpdau.model.counting import CountVariance
+from dpdau.model.releases import Mechanism, Metric, SketchKind
 from dpdau.pipeline.planning import Planned
-from dpdau.privacy.planner import Forecast, MechanismForecast
+from dpdau.privacy.forecasts import Forecast, MechanismForecast, SketchForecast
 from dpdau.privacy.questions import Question, TargetError
 from dpdau.views.base import View
 
-__all__ = ["ForecastView", "MechanismForecastView"]
+__all__ = ["ForecastView", "MechanismForecastView", "SketchForecastView"]
 
 _NAMES = {
     Mechanism.CONTINUAL: "a continual series",
     Mechanism.GAUSSIAN: "Gaussian noise for each release",
     Mechanism.LAPLACE: "Laplace noise for each release",
+    Mechanism.INTRINSIC: "HyperLogLog's own randomness for each release",
 }
 
 
@@ -55,6 +58,36 @@ class MechanismForecastView(View):
         )
 
 
+class SketchForecastView(View):
+    """What one way to count would give for the same budget, with the mechanism best for it."""
+
+    sketch: SketchKind
+    sampling_rate: float = Field(description="The share of users that is stored.")
+    registers: int | None = Field(description="Of an hllpp sketch; null for others.")
+    std_error: float = Field(description="Standard error of a day's value, in users.")
+    relative_error: float = Field(description="The same as a share of the users.")
+    stored_users: int = Field(description="How many of a day's users are stored.")
+    day_bytes: int = Field(
+        description="The most that a day's membership takes, on disk and in memory."
+    )
+    release_bytes: int = Field(description="What a release needs besides.")
+
+    @classmethod
+    def of(cls, forecast: SketchForecast) -> "SketchForecastView":
+        """The view of one sketch's forecast."""
+        log2_registers = forecast.counting.log2_registers
+        return cls(
+            sketch=forecast.counting.kind,
+            sampling_rate=2.0**-forecast.counting.exponent,
+            registers=2**log2_registers if log2_registers else None,
+            std_error=forecast.std_error,
+            relative_error=forecast.relative_error,
+            stored_users=forecast.stored_users,
+            day_bytes=forecast.day_bytes,
+            release_bytes=forecast.release_bytes,
+        )
+
+
 class ForecastView(View):
     """What each way of publishing would give, before anything is spent."""
 
@@ -72,6 +105,8 @@ class ForecastView(View):
     target_error: str | None = Field(description="The standard error asked for.")
     target_users: float | None = Field(description="The same as a number of users.")
     mechanisms: list[MechanismForecastView]
+    sketch: SketchKind = Field(description="How users are counted in the mechanisms' figures.")
+    sketches: list[SketchForecastView]
     recommended: Mechanism
     recommendation: str
     remarks: list[str]
@@ -95,6 +130,8 @@ class ForecastView(View):
             target_error=None if target is None else target.text,
             target_users=None if target is None else target.in_users(question.users),
             mechanisms=[MechanismForecastView.of(each) for each in forecast.mechanisms],
+            sketch=question.counting.kind,
+            sketches=[SketchForecastView.of(each) for each in forecast.sketches],
             recommended=forecast.best.mechanism,
             recommendation=_recommendation(forecast),
             remarks=list(_remarks(planned)),
@@ -175,7 +212,21 @@ def _remarks(planned: Planned) -> Iterator[str]:
             f"The configured series counts {planned.series_window_days} days, so a window of "
             f"{question.window_days} days is released on demand until it is made the series' own."
         )
-    if not any(each.mechanism is Mechanism.GAUSSIAN for each in forecast.mechanisms):
+    if question.counting.kind is SketchKind.THETA:
+        sample = math.sqrt(CountVariance.of_sample(question.counting.exponent).at(question.users))
+        yield (
+            f"One in {2**question.counting.exponent:,} users is stored: of the error, "
+            f"{_users(sample)} come from that sample, whatever the budget, and the noise is "
+            f"{2**question.counting.exponent:,} times that of exact counts."
+        )
+    is_hllpp = question.counting.kind is SketchKind.HLLPP
+    if is_hllpp:
+        yield (
+            "hllpp stores every user, as exact counts do, and pays the same ε for less: it is for "
+            "those who want no noise but the sketch's own."
+        )
+    has_gaussian = any(each.mechanism is Mechanism.GAUSSIAN for each in forecast.mechanisms)
+    if not has_gaussian and not is_hllpp:
         yield (
             f"Gaussian noise for each release is left out: with δ = {question.delta:.2g} for each "
             f"of them, {_days(question)} exceed the budget however small their ε."

@@ -8,18 +8,24 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dpdau.errors import InvalidValueError
-from dpdau.model.releases import Mechanism, Metric
+from dpdau.model.counting import EXACT, Counting, CountVariance
+from dpdau.model.releases import Mechanism, Metric, SketchKind
 from dpdau.privacy.accountant import compose
 from dpdau.privacy.continual import standard_errors
+from dpdau.privacy.forecasts import Forecast, MechanismForecast
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.gaussian_curve import gaussian_epsilon
+from dpdau.privacy.intrinsic import IntrinsicMechanism
 from dpdau.privacy.laplace import LaplaceMechanism
-from dpdau.privacy.planner import Forecast, MechanismForecast, forecast
+from dpdau.privacy.planner import forecast
 from dpdau.privacy.questions import LARGEST_EPSILON, SMALLEST_EPSILON, Question, TargetError
 from dpdau.privacy.strategy import Presence, make_plan
 
 UNBOUNDED = Presence("unbounded")
 MONTH = 31
+NOISES = [Mechanism.CONTINUAL, Mechanism.GAUSSIAN, Mechanism.LAPLACE]
+SAMPLE = Counting(SketchKind.THETA, exponent=4)
+HYPERLOGLOG = Counting(SketchKind.HLLPP, log2_registers=12)
 
 
 def question(**changes: Any) -> Question:
@@ -89,7 +95,7 @@ class TestErrorsOfABudget:
     def test_more_budget_never_means_more_error(self, one: float, other: float, days: int) -> None:
         less, more = sorted((one, other))
         poor, rich = answered(epsilon=less, days=days), answered(epsilon=more, days=days)
-        for mechanism in Mechanism:
+        for mechanism in NOISES:
             assert rich[mechanism].std_error <= poor[mechanism].std_error
             assert rich[mechanism].publishable_days >= poor[mechanism].publishable_days
 
@@ -100,7 +106,7 @@ class TestErrorsOfABudget:
     ) -> None:
         few, many = sorted((one, other))
         small, large = answered(users=few), answered(users=many)
-        for mechanism in Mechanism:
+        for mechanism in NOISES:
             assert large[mechanism].std_error == small[mechanism].std_error
             assert large[mechanism].relative_error <= small[mechanism].relative_error
             assert small[mechanism].relative_error * few == pytest.approx(
@@ -126,7 +132,7 @@ class TestErrorsOfABudget:
 
 
 class TestBudgetsOfAnError:
-    @given(lengths, st.floats(0.5, 300), st.sampled_from(Mechanism))
+    @given(lengths, st.floats(0.5, 300), st.sampled_from(NOISES))
     @settings(max_examples=15)
     def test_the_budget_found_gives_the_error_that_was_asked_for(
         self, days: int, error: float, mechanism: Mechanism
@@ -149,7 +155,7 @@ class TestBudgetsOfAnError:
     def test_a_smaller_error_never_needs_less(self, one: float, other: float) -> None:
         small, large = sorted((one, other))
         strict, loose = answered(target=users(small)), answered(target=users(large))
-        for mechanism in Mechanism:
+        for mechanism in NOISES:
             needs = strict[mechanism].epsilon_for_target or math.inf
             assert needs >= (loose[mechanism].epsilon_for_target or math.inf)
 
@@ -246,3 +252,76 @@ def test_gaussian_releases_cost_what_one_measurement_of_all_days_would() -> None
     continuous = gaussian_epsilon(math.sqrt(MONTH) / found.std_error, 1e-6)
     assert found.spent_epsilon == pytest.approx(continuous, rel=2e-3)
     assert found.spent_epsilon == pytest.approx(3.0, rel=1e-3)
+
+
+class TestSketches:
+    @given(st.integers(100, 10**7))
+    @settings(max_examples=5)
+    def test_a_sample_multiplies_the_noise_and_adds_its_own_error(self, users: int) -> None:
+        # Larger noise is nearer to its continuous figures: at this ε, the exact noise is too.
+        exact = answered(users=users, epsilon=0.3)
+        sampled = answered(users=users, epsilon=0.3, counting=SAMPLE)
+        for mechanism in NOISES:
+            noise = 16 * exact[mechanism].std_error
+            expected = math.hypot(noise, math.sqrt(15 * users))
+            assert sampled[mechanism].std_error == pytest.approx(expected, rel=5e-3)
+            assert sampled[mechanism].spent_epsilon <= 0.3
+
+    @pytest.mark.parametrize("mechanism", NOISES)
+    def test_a_target_leaves_the_noise_what_the_sample_does_not_take(
+        self, mechanism: Mechanism
+    ) -> None:
+        target = 1_000.0
+        needed = answered(counting=SAMPLE, target=users(target))[mechanism].epsilon_for_target
+        assert needed is not None
+        found = answered(counting=SAMPLE, epsilon=needed)[mechanism]
+        assert found.std_error == pytest.approx(target, rel=2e-3)
+
+    def test_a_target_below_the_sample_s_error_is_out_of_reach(self) -> None:
+        with pytest.raises(InvalidValueError, match="which no mechanism reaches"):
+            forecast(question(counting=SAMPLE, target=users(800)))
+
+    def test_hllpp_has_no_mechanism_but_its_own(self) -> None:
+        (found,) = cached(question(counting=HYPERLOGLOG)).mechanisms
+        assert found.mechanism is Mechanism.INTRINSIC
+        assert found.release_epsilon is not None
+        release = IntrinsicMechanism(found.release_epsilon, 12)
+        assert found.std_error == pytest.approx(math.sqrt(release.variance.at(50_000)))
+        assert found.spent_epsilon <= 3
+
+    def test_hllpp_reaches_some_targets_and_not_others(self) -> None:
+        reached = forecast(question(counting=HYPERLOGLOG, target=users(4_000))).best
+        assert reached.epsilon_for_target is not None
+        again = answered(counting=HYPERLOGLOG, epsilon=reached.epsilon_for_target)
+        assert again[Mechanism.INTRINSIC].std_error == pytest.approx(4_000, rel=5e-3)
+        with pytest.raises(InvalidValueError, match="which no mechanism reaches"):
+            forecast(question(counting=HYPERLOGLOG, target=users(100)))
+
+    def test_registers_whose_phantoms_nothing_pays_for_are_refused(self) -> None:
+        large = Counting(SketchKind.HLLPP, log2_registers=21)
+        with pytest.raises(InvalidValueError, match="HLL_LOG2_REGISTERS"):
+            forecast(question(counting=large, epsilon=0.001))
+
+    def test_ways_to_count_are_compared_at_the_same_budget(self) -> None:
+        alternatives = (SAMPLE, HYPERLOGLOG)
+        exact, sample, hyperloglog = cached(question(alternatives=alternatives)).sketches
+        assert [each.counting for each in (exact, sample, hyperloglog)] == [
+            EXACT, *alternatives,
+        ]  # fmt: skip
+        assert exact.std_error < sample.std_error < hyperloglog.std_error
+        assert (exact.stored_users, sample.stored_users) == (50_000, 3_125)
+        assert (exact.day_bytes, sample.day_bytes) == (100_000, 6_250)
+        assert (exact.release_bytes, hyperloglog.release_bytes) == (0, 4_096)
+
+    def test_a_way_to_count_that_the_budget_does_not_pay_for_is_left_out(self) -> None:
+        large = Counting(SketchKind.HLLPP, log2_registers=21)
+        (alone,) = cached(question(alternatives=(large,), epsilon=0.001)).sketches
+        assert alone.counting == EXACT
+
+    def test_the_order_of_the_comparison_is_that_of_the_settings(self) -> None:
+        found = cached(question(counting=SAMPLE, alternatives=(HYPERLOGLOG, EXACT))).sketches
+        assert [each.counting for each in found] == [EXACT, SAMPLE, HYPERLOGLOG]
+
+
+def test_of_a_sample_the_variance_is_binomial() -> None:
+    assert CountVariance.of_sample(4).at(1_000) == 15_000

@@ -1,0 +1,112 @@
+"""How a setting is declared, and the kinds of values that settings have."""
+
+import math
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from dpdau.model.counting import sampling_exponent
+
+__all__ = [
+    "A_FLIP_BOUND",
+    "A_KEY",
+    "A_POSITIVE_NUMBER",
+    "A_PROBABILITY",
+    "A_SAMPLING_RATE",
+    "A_SECRET",
+    "FlipBound",
+    "Key",
+    "Orders",
+    "Positive",
+    "Probability",
+    "SamplingRate",
+    "Secret",
+    "Timezone",
+    "choices",
+    "setting",
+]
+
+_MIN_SECRET_LENGTH = 16
+
+
+def setting(group: str, default: Any, expected: str, unit: str = "", **limits: Any) -> Any:
+    """Declare a setting; its meaning is the text under it.
+
+    Args:
+        group: the heading that the reference puts it under.
+        default: its value when nothing is set.
+        expected: what it may be, for the reference and for refusals.
+        unit: what its number counts.
+        limits: what pydantic checks of it.
+    """
+    extra: dict[str, Any] = {"group": group, "unit": unit, "expected": expected}
+    return Field(default, json_schema_extra=extra, **limits)
+
+
+def choices(kind: type[StrEnum]) -> str:
+    """The values of a kind in words."""
+    *others, last = kind
+    return f"{', '.join(others)} or {last}" if others else str(last)
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError):
+        # An OSError stands for a folder of the zone database, such as `Europe`.
+        raise ValueError from None
+    return name
+
+
+def _read_orders(value: Any) -> list[float]:
+    """Numbers from comma-separated text, increasing and without repetitions."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return sorted({float(part) for part in parts})
+
+
+def _read_rate(value: Any) -> Any:
+    """A number, or a fraction such as `1/16`."""
+    if isinstance(value, str) and value.count("/") == 1:
+        numerator, denominator = value.split("/")
+        return float(numerator) / (float(denominator) or math.nan)
+    return value
+
+
+def _power_of_two(rate: float) -> float:
+    sampling_exponent(rate)
+    return rate
+
+
+def _encodable(secret: SecretStr) -> SecretStr:
+    """Refuse bytes of the environment that are no UTF-8, with a UnicodeEncodeError."""
+    secret.get_secret_value().encode()
+    return secret
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    """Refuse a key that an HTTP header cannot carry as it is."""
+    text = key.get_secret_value()
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError
+    return key
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+_Order = Annotated[float, Field(gt=1, allow_inf_nan=False)]
+Orders = Annotated[tuple[_Order, ...], NoDecode, BeforeValidator(_read_orders), Field(min_length=1)]
+SamplingRate = Annotated[float, BeforeValidator(_read_rate), AfterValidator(_power_of_two)]
+FlipBound = Annotated[int, Field(ge=2)] | Literal["unbounded"]
+Secret = Annotated[SecretStr, Field(min_length=_MIN_SECRET_LENGTH), AfterValidator(_encodable)]
+Key = Annotated[SecretStr, Field(min_length=_MIN_SECRET_LENGTH), AfterValidator(_sendable)]
+
+A_SECRET = f"at least {_MIN_SECRET_LENGTH} characters"
+A_POSITIVE_NUMBER = "a number above 0"
+A_PROBABILITY = "a number between 0 and 1, both excluded"
+A_SAMPLING_RATE = "a power of two from 1/65536 to 1/2, such as 1/16 or 0.0625"
+A_FLIP_BOUND = "a whole number of at least 2, or unbounded"
+A_KEY = f"at least {_MIN_SECRET_LENGTH} printable ASCII characters without spaces"
