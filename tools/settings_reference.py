@@ -15,7 +15,7 @@ from generated import write_or_check
 REFERENCE = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 _PREFACE = """\
-<!-- Written by `make references` from src/dpdau/config.py; edit the declarations there. -->
+<!-- Written by `make references` from src/dpdau/config/settings.py; edit the declarations there. -->
 
 # Configuration
 

@@ -137,3 +137,10 @@ def test_samples_of_different_rates_have_no_union() -> None:
 def test_sketches_of_different_keys_or_sizes_have_no_union(other: HllppSketch) -> None:
     with pytest.raises(IncompatibleSketchError, match="different keys or sizes"):
         HllppSketch(6, HALF, 100, key=KEY).union(other)
+
+
+def test_more_users_and_phantoms_than_are_hashed_at_once_are_all_counted() -> None:
+    # Half of three million, within ten standard errors of 1.04/√(2^12) and a bit.
+    sketch = HllppSketch(12, HALF, 2**20 + 2**19, key=KEY)
+    sketch.add(BitMap(range(2**20 + 2**19)))
+    assert abs(sketch.estimate() - (2**20 + 2**19)) < 10 * sketch.variance.at(2**20) ** 0.5

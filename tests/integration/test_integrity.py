@@ -129,6 +129,7 @@ def shift(name: str, by: float) -> Forgery:
 LAPLACE = {"kind": "laplace", "scale": 2.0, "sensitivity": 1}
 WEAKER = {"kind": "laplace", "scale": 1.0, "sensitivity": 1}
 PURE = {"kind": "pure", "epsilon": 0.5}
+VECTOR = {"kind": "gaussian", "sigma": 2.0, "sensitivity_squared": 1, "dimension": 2}
 VALUE = "dau-1d-2025-11-19"
 SERIES_ROW = SERIES.series_id
 CAP = "dau-2025-11-cap-1"
@@ -171,6 +172,10 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
     "a price of no noise": (
         edit(VALUE, {"charge": PURE}, charge=PURE),
         "its mechanism is laplace; expected intrinsic",
+    ),
+    "a price of many values": (
+        edit(VALUE, {"charge": VECTOR}, charge=VECTOR),
+        "its body is no release: gaussian",
     ),
     "a price of other noise": (
         edit(VALUE, {"charge": PURE, "mechanism": "intrinsic"}, charge=PURE),

@@ -185,3 +185,35 @@ class TestAdvice:
         view = planned(open_app(dau_budget_total=50), target_error="0.75")
         assert "against" not in view.recommendation
         assert view.recommended is Mechanism.CONTINUAL
+
+
+def test_a_plan_for_a_sample_says_what_of_the_error_no_budget_takes_away(open_app: Any) -> None:
+    view = planned(open_app(sketch_impl="theta", sketch_sampling_rate=0.25), users=10_000)
+    # √(10,000·3) users.
+    assert view.remarks[-2] == (
+        "One in 4 users is stored: of the error, 173 users come from that sample, whatever the "
+        "budget, and the noise is 4 times that of exact counts."
+    )
+    assert [each.sampling_rate for each in view.sketches] == [1, 0.25, 1]
+
+
+def test_a_plan_for_hllpp_offers_its_own_mechanism_and_says_what_it_is_for(open_app: Any) -> None:
+    view = planned(
+        open_app(sketch_impl="hllpp", mechanism_dau="intrinsic", mechanism_mau="intrinsic")
+    )
+    assert [each.mechanism for each in view.mechanisms] == [Mechanism.INTRINSIC]
+    assert view.recommendation.startswith("Take HyperLogLog's own randomness for each release")
+    assert any("hllpp stores every user" in each for each in view.remarks)
+    assert not any("Gaussian noise" in each for each in view.remarks)
+
+
+def test_a_sampled_series_has_the_error_that_was_planned_but_for_who_was_counted(
+    open_app: Any,
+) -> None:
+    app = open_app(sketch_impl="theta", sketch_sampling_rate=0.25)
+    values = app.series(Metric.DAU, FIRST, OCTOBER[-1]).releases
+    plan = of(planned(app, users=1), Mechanism.CONTINUAL)
+    # Nobody was active, so the sample's part of each error is that of the noisy estimate.
+    noise = [value.std_error**2 - 3 * max(value.estimate_raw, 0) for value in values]
+    mean = math.sqrt(sum(noise) / 31)
+    assert mean == pytest.approx(math.sqrt(plan.std_error**2 - 3), rel=1e-9)
