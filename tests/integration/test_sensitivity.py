@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from dpdau.application import Application
+from dpdau.hashing import Sampler
 from dpdau.pipeline import erase, rekeying, retention, series
 from dpdau.pipeline.ports import Tombstones
 from dpdau.pipeline.retention import Retention
 from dpdau.privacy.continual import Estimate
-from dpdau.privacy.strategy import Plan
+from dpdau.privacy.strategy import Plan, make_plan
 from dpdau.store import MemoryStore
 from support import Event, FakeClock, application, columns
 
@@ -30,6 +31,13 @@ START = date(2025, 1, 25)
 DAYS = 40  # from January into March: two boundaries of a month
 WINDOW_DAYS = 3
 CANARY = "canary"
+SAMPLERS = {
+    3: next(
+        sampler
+        for sampler in (Sampler(bytes([each] * 16), 3) for each in range(256))
+        if sampler.sampled([CANARY])[0]
+    )
+}
 NO_DAY = -1
 SECRET, NEW_SECRET = "the secret at first", "the secret after it"
 
@@ -81,6 +89,8 @@ def measured_vectors(
     silent: frozenset[int],
     runs: int,
     rotated_on: int,
+    *,
+    exponent: int = 0,
 ) -> list[Vector]:
     """Live through the steps with a real pipeline; what its MAU series measured, by period."""
     clock = FakeClock(datetime.combine(START, datetime.min.time(), UTC))
@@ -92,15 +102,23 @@ def measured_vectors(
         vectors.append(Vector(plan, tuple(totals)))
         return 0
 
+    store = MemoryStore()
+    sampling: dict[str, Any] = {}
+    if exponent:
+        sampling = {"sketch_impl": "theta", "sketch_sampling_rate": 2.0**-exponent}
+        # Both lives must have one sample, and one that the user under test is in.
+        with store.write() as transaction:
+            transaction.put_meta("sample", str(SAMPLERS[exponent]))
     start = partial(
         application,
         directory,
-        store=MemoryStore(),
+        store=store,
         clock=clock,
         mechanism_dau="laplace",
         mau_window_days=WINDOW_DAYS,
         w_bound_mau=2 * runs,
         lateness_hours=0,
+        **sampling,
     )
     app = start(hash_salt_secret=SECRET)
     with pytest.MonkeyPatch.context() as patch:
@@ -145,18 +163,20 @@ def check_difference(
     silent: frozenset[int],
     runs: int,
     rotated_on: int = NO_DAY,
+    *,
+    exponent: int = 0,
 ) -> None:
-    with_canary = measured_vectors(directory, steps, silent, runs, rotated_on)
+    with_canary = measured_vectors(directory, steps, silent, runs, rotated_on, exponent=exponent)
     others = [step for step in steps if step.user_id != CANARY]
-    without = measured_vectors(directory, others, silent, runs, rotated_on)
+    without = measured_vectors(directory, others, silent, runs, rotated_on, exponent=exponent)
     assert [len(vector.totals) for vector in with_canary] == [
         len(vector.totals) for vector in without
     ]
     assert len(with_canary) == 3
     for here, there in zip(with_canary, without, strict=True):
         difference = [a - b for a, b in zip(here.totals, there.totals, strict=True)]
-        assert set(difference) <= {0, 1}
-        assert runs_of(difference) <= runs
+        assert set(difference) <= {0, 2**exponent}
+        assert runs_of([each >> exponent for each in difference]) <= runs
         moved = sum(
             sum(c * v for c, v in zip(row, difference, strict=False)) ** 2
             for row in here.plan.strategy[: len(difference)]
@@ -189,6 +209,31 @@ def test_one_user_moves_the_measured_vectors_within_the_declared_sensitivity(
     directory: Path, steps: list[Step], silent: frozenset[int], runs: int, rotated_on: int
 ) -> None:
     check_difference(directory, steps, silent, runs, rotated_on)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    steps=st.lists(a_step, max_size=40),
+    silent=st.frozensets(a_day, max_size=30),
+    rotated_on=st.just(NO_DAY) | a_day,
+)
+@example(steps=LEAVING, silent=frozenset(), rotated_on=15)
+def test_one_user_of_a_sample_moves_them_by_the_inverse_of_its_rate(
+    directory: Path, steps: list[Step], silent: frozenset[int], rotated_on: int
+) -> None:
+    check_difference(directory, steps, silent, 2, rotated_on, exponent=3)
+
+
+def test_a_plan_for_exact_counts_would_not_cover_a_sample(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_exact_counts(*arguments: Any, sensitivity: int) -> Plan:
+        assert sensitivity == 8
+        return make_plan(*arguments)
+
+    monkeypatch.setattr(series, "make_plan", of_exact_counts)
+    with pytest.raises(AssertionError):
+        check_difference(directory, LEAVING, frozenset(), 1, exponent=3)
 
 
 @pytest.mark.parametrize("steps", [TOGGLING, LEAVING], ids=["toggling", "leaving"])
