@@ -10,6 +10,7 @@ import argparse
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from _harness import keep, made_up_events, median, seconds_of, show
 from _population import Population, fill, opened, user_ids
 from dpdau.model.events import EventColumns
+from dpdau.pipeline.ingest import Ingestor
 
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "growth.svg"
 
@@ -64,8 +66,12 @@ def events_per_second(setting: Setting, data_dir: Path) -> float:
                 adds=made_up.adds[part],
                 whole_user=made_up.adds[part] & False,
             )
-            runs.append(seconds_of(lambda e=events: ingestor.apply(ingestor.pseudonymize(e))))
+            runs.append(seconds_of(partial(_apply, ingestor, events)))
     return setting.batch / median(runs)
+
+
+def _apply(ingestor: Ingestor, events: EventColumns) -> None:
+    ingestor.apply(ingestor.pseudonymize(events))
 
 
 def curve(settings: Iterable[Setting]) -> list[float]:
