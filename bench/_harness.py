@@ -28,6 +28,7 @@ __all__ = [
     "Events",
     "environment_with",
     "free_port",
+    "highest_mebibytes",
     "keep",
     "made_up_events",
     "median",
@@ -54,6 +55,16 @@ def seconds_of(work: Callable[[], object]) -> float:
 def median(values: Sequence[float]) -> float:
     """The middle one of several runs."""
     return float(statistics.median(values))
+
+
+def highest_mebibytes() -> float:
+    """The most memory that this process has had so far.
+
+    Unlike `ru_maxrss` it does not begin with what the parent had when it started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    (kibibytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kibibytes) / 1024
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:

@@ -10,7 +10,6 @@ Run: python bench/counting.py [--short]     (needs the extra `bench`)
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,9 +20,10 @@ from typing import Any
 
 import datasketches
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from _harness import keep, median, seconds_of, serving, show
+from _harness import highest_mebibytes, keep, median, seconds_of, serving, show
 from _population import SECRET, Population, activity, fill, opened
 from dpdau.model.releases import Metric
 
@@ -58,7 +58,7 @@ def measure_ours(data_dir: Path) -> dict[str, Any]:
         before = time.perf_counter()
         published = len(list(days))
         seconds["publish"] = (time.perf_counter() - before) / published
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = highest_mebibytes()
     return {"seconds": seconds, "counted": counted, "peak_mebibytes": peak}
 
 
@@ -117,15 +117,18 @@ def theta_mau(population: Population, size: int) -> tuple[float, float]:
 
 def set_mebibytes(population: Population) -> float:
     """Memory of Python sets of 64-bit keys, measured on one day and taken for all."""
-    script = (
-        "import resource, numpy as np\n"
-        f"keys = np.arange({int(population.users * population.share)}, dtype=np.uint64)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "held = set((keys * np.uint64(0x9E3779B97F4A7C15)).tolist())\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)\n"
-    )
-    output = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE)
-    return float(output.stdout) * population.days
+    keys = int(population.users * population.share)
+    command = [sys.executable, __file__, "--hold-keys", str(keys)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return float(output) * population.days
+
+
+def measure_set(count: int) -> float:
+    """How much a set of so many keys adds to this process's memory, in MiB."""
+    before = highest_mebibytes()
+    spread = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    held = set(map(int, spread))
+    return highest_mebibytes() - before - spread.nbytes / 2**20 * bool(held)
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -188,9 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Measure counting, memory and disk.")
     parser.add_argument("--short", action="store_true", help="few users: checks counts only")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--hold-keys", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure is not None:
         print(json.dumps(measure_ours(options.measure)))
+        return
+    if options.hold_keys is not None:
+        print(measure_set(options.hold_keys))
         return
     population = SHORT if options.short else FULL
     with tempfile.TemporaryDirectory() as folder:

@@ -118,12 +118,13 @@ class KeyIndex:
         self._bounds = np.concatenate([_no_keys(), *bounds])
 
     @classmethod
-    def of(cls, keys: _Keys, slots: _Slots) -> "KeyIndex":
-        """A map of n distinct keys, in any order."""
-        order = np.argsort(keys).astype(np.uint32)
-        parts = [order[start:end] for start, end in _divided(len(keys))]
+    def of(cls, keys: _Keys) -> "KeyIndex":
+        """A map in which each key has its position as slot; 0 stands for no key."""
+        slots = np.argsort(keys).astype(np.uint32)
+        slots = slots[len(keys) - np.count_nonzero(keys) :]
+        parts = [slots[start:end] for start, end in _divided(len(slots))]
         # One leaf after another, so that the whole is never in memory once more.
-        leaves = [_Leaf(_Run(keys[part], slots[part])) for part in parts]
+        leaves = [_Leaf(_Run(keys[part], part.copy())) for part in parts]
         return cls(leaves, [leaf.settled.keys[:1] for leaf in leaves[1:]])
 
     def find(self, keys: _Keys) -> NDArray[np.int64]:

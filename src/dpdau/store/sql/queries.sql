@@ -30,6 +30,9 @@ SELECT pages.page, cells.content
 FROM pages LEFT JOIN cells ON cells.cell = pages.cell
 WHERE pages.kind = :kind AND pages.generation > :generation;
 
+-- last_page --
+SELECT max(page) FROM pages WHERE kind = :kind;
+
 -- some_pages --
 SELECT wanted.key, pages.cell, pages.capacity, cells.content
 FROM json_each(:pages) AS wanted

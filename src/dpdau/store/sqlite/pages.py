@@ -60,6 +60,14 @@ class Pages:
         for page, cell in self._session.each("pages", kind=self._kind.name, generation=generation):
             yield page * PAGE_RECORDS, self._records(cell)
 
+    def pseudonyms(self) -> NDArray[np.uint64]:
+        """The pseudonym of every record by its number; 0 where there is none."""
+        (last,) = self._session.row("last_page", kind=self._kind.name)
+        pseudonyms = np.zeros(0 if last is None else (last + 1) * PAGE_RECORDS, dtype=np.uint64)
+        for first, records in self.changed_after(-1):
+            pseudonyms[first : first + PAGE_RECORDS] = records["pseudonym"]
+        return pseudonyms
+
     def read(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
         """The records with these numbers, in the same order; zeros where there is none."""
         records = np.zeros(len(numbers), dtype=self._kind.record)

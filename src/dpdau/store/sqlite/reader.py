@@ -20,7 +20,7 @@ from dpdau.store.sqlite.cells import Cells
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.shards import Shards, parts
-from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot, read_index
+from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["NOBODY", "SqliteReader", "series_parameters"]
 
@@ -158,14 +158,14 @@ class SqliteReader:
     def _users(self) -> KeyIndex:
         users = self._snapshot.users
         if users is None:
-            users = read_index(self._session, USERS)
+            users = KeyIndex.of(self._user_pages.pseudonyms())
             self._learned(replace(self._snapshot, users=users))
         return users
 
     def _tombstone_numbers(self) -> KeyIndex:
         tombstones = self._snapshot.tombstones
         if tombstones is None:
-            tombstones = read_index(self._session, TOMBSTONES)
+            tombstones = KeyIndex.of(self._tombstone_pages.pseudonyms())
             self._learned(replace(self._snapshot, tombstones=tombstones))
         return tombstones
 

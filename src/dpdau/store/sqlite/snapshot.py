@@ -10,17 +10,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from dpdau.store.key_index import KeyIndex
-from dpdau.store.sqlite.pages import PAGE_RECORDS, USERS, PageKind, Pages
+from dpdau.store.sqlite.pages import PAGE_RECORDS, USERS, Pages
 from dpdau.store.sqlite.session import Session
 
-__all__ = ["MAX_DAYS", "Snapshot", "SnapshotCache", "read_index"]
+__all__ = ["MAX_DAYS", "Snapshot", "SnapshotCache"]
 
 # About 1.2 MB each for ten million users.
 MAX_DAYS = 96
@@ -96,16 +94,6 @@ class SnapshotCache:
         return snapshot
 
 
-def read_index(session: Session, kind: PageKind) -> KeyIndex:
-    """Where each pseudonym stands in pages of the file."""
-    keys, slots = [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.uint32)]
-    for first, records in Pages(session, kind).changed_after(-1):
-        known, numbers = _of_page(first, records)
-        keys.append(known)
-        slots.append(numbers)
-    return KeyIndex.of(np.concatenate(keys), np.concatenate(slots))
-
-
 def _refreshed(session: Session, former: Snapshot) -> KeyIndex | None:
     """The users of a former snapshot after other processes changed some of their pages."""
     users = former.users
@@ -117,11 +105,6 @@ def _refreshed(session: Session, former: Snapshot) -> KeyIndex | None:
         if count == _MAX_REFRESHED_PAGES:
             return None
         users = users.put(users.keys_at(first, first + PAGE_RECORDS - 1))
-        users = users.put(*_of_page(first, records))
+        held = np.flatnonzero(records["pseudonym"])
+        users = users.put(records["pseudonym"][held], (first + held).astype(np.uint32))
     return users
-
-
-def _of_page(first: int, records: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-    """The pseudonyms of a page and the numbers of their records."""
-    held = np.flatnonzero(records["pseudonym"])
-    return records["pseudonym"][held], (first + held).astype(np.uint32)
