@@ -1,7 +1,7 @@
 """Reading from SQLite: one transaction's consistent view."""
 
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from dpdau.store.key_index import KeyIndex
 from dpdau.store.sqlite.cells import Cells
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
 from dpdau.store.sqlite.session import Session
-from dpdau.store.sqlite.shards import Shards, parts
+from dpdau.store.sqlite.shards import Day, Shards, parts
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["NOBODY", "SqliteReader", "series_parameters"]
@@ -82,7 +82,7 @@ class SqliteReader:
         if last_day - first_day >= MAX_DAYS:
             return self._shards.members(first_day, last_day)
         days = self._days(range(first_day, last_day + 1))
-        return BitMap.union(BitMap(), *(part for day in days.values() for part in day.values()))
+        return BitMap.union(BitMap(), *(day.everyone() for day in days.values()))
 
     def ledger(
         self,
@@ -169,11 +169,11 @@ class SqliteReader:
             self._learned(replace(self._snapshot, tombstones=tombstones))
         return tombstones
 
-    def _days(self, wanted: Collection[int]) -> dict[int, Mapping[int, BitMap]]:
-        """By day and shard, who was active on these days; ascending and not too many."""
+    def _days(self, wanted: Collection[int]) -> dict[int, Day]:
+        """Who was active on each of these days; ascending and not too many."""
         missing = [day for day in wanted if day not in self._snapshot.days]
         read = self._shards.of_days(missing[0], missing[-1]) if missing else {}
-        days = {day: self._snapshot.days.get(day, read.get(day, {})) for day in wanted}
+        days = {day: self._snapshot.days.get(day) or read.get(day, Day()) for day in wanted}
         if missing:
             self._learned(self._snapshot.with_days({day: days[day] for day in missing}))
         return days

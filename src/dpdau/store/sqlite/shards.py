@@ -13,9 +13,24 @@ from pyroaring import BitMap
 from dpdau.store.sqlite.cells import Cells, Place
 from dpdau.store.sqlite.session import Session, as_json
 
-__all__ = ["Shards", "parts"]
+__all__ = ["Day", "Shards", "parts"]
 
 _SHARD_BITS = 16
+
+
+class Day(dict[int, BitMap]):
+    """Who was active on a day, by shard; not changed any more once it is in a snapshot."""
+
+    _everyone: BitMap | None = None
+
+    def everyone(self) -> BitMap:
+        """All shards as one, made when first asked for; not to be changed either.
+
+        A union of days is twice as fast with one bitmap a day as with one a shard.
+        """
+        if self._everyone is None:
+            self._everyone = BitMap.union(BitMap(), *self.values())
+        return self._everyone
 
 
 class Shards:
@@ -33,9 +48,9 @@ class Shards:
             members |= self._bitmap(cell, day)
         return members
 
-    def of_days(self, first_day: int, last_day: int) -> dict[int, dict[int, BitMap]]:
-        """By day and shard, everyone active on each of these days (both included)."""
-        days: dict[int, dict[int, BitMap]] = {day: {} for day in range(first_day, last_day + 1)}
+    def of_days(self, first_day: int, last_day: int) -> dict[int, Day]:
+        """Everyone active on each of these days (both included)."""
+        days = {day: Day() for day in range(first_day, last_day + 1)}
         rows = self._session.each("shards_of_days", first_day=first_day, last_day=last_day)
         for day, shard, cell in rows:
             days[day][shard] = self._bitmap(cell, day)

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from pyroaring import BitMap
 
 from dpdau.store.key_index import KeyIndex
 from dpdau.store.sqlite.pages import PAGE_RECORDS, USERS, Pages
 from dpdau.store.sqlite.session import Session
+from dpdau.store.sqlite.shards import Day
 
 __all__ = ["MAX_DAYS", "Snapshot", "SnapshotCache"]
 
@@ -38,15 +38,15 @@ class Snapshot:
         generation: of the file.
         users: pseudonym → user index.
         tombstones: pseudonym → number of the record.
-        days: by day and shard, who was active.
+        days: who was active on each.
     """
 
     generation: int
     users: KeyIndex | None = None
     tombstones: KeyIndex | None = None
-    days: Mapping[int, Mapping[int, BitMap]] = field(default_factory=dict)
+    days: Mapping[int, Day] = field(default_factory=dict)
 
-    def with_days(self, days: Mapping[int, Mapping[int, BitMap]]) -> "Snapshot":
+    def with_days(self, days: Mapping[int, Day]) -> "Snapshot":
         """The same with these days; the oldest of too many are left out."""
         known = {**self.days, **days}
         return replace(self, days={day: known[day] for day in sorted(known)[-MAX_DAYS:]})

@@ -18,7 +18,7 @@ from dpdau.store.key_index import KeyIndex
 from dpdau.store.sqlite.cells import Place
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS
 from dpdau.store.sqlite.reader import NOBODY, SqliteReader, series_parameters
-from dpdau.store.sqlite.shards import parts
+from dpdau.store.sqlite.shards import Day, parts
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["SqliteTransaction"]
@@ -236,7 +236,7 @@ class SqliteTransaction(SqliteReader):
         self._shards.write(day, shards)
         days = self._snapshot.days
         if day in days:
-            self._snapshot = self._snapshot.with_days({day: {**days[day], **shards}})
+            self._snapshot = self._snapshot.with_days({day: Day({**days[day], **shards})})
 
     def _series_place(self, key: SeriesKey) -> Place | None:
         row = self._session.row("series_place", **series_parameters(key))
