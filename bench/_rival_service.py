@@ -22,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
+from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
 from dpdau.hashing import Pseudonymizer
@@ -45,9 +46,11 @@ _COUNT = "SELECT count(*) FROM activity WHERE day = ? AND active"
 class RowIngestor(Ingestor):
     """Applies events row by row; as durable as the product's store."""
 
-    def __init__(self, path: Path, pseudonymizer: Pseudonymizer) -> None:
+    def __init__(self, path: Path, application: Application) -> None:
+        super().__init__(
+            application.store, Pseudonymizer("a secret of the rival"), application.calendar
+        )
         self._path = path
-        self._pseudonymizer = pseudonymizer
         self._connection = self._connect()
         self._connection.execute(_SCHEMA)
 
@@ -133,8 +136,7 @@ def main() -> None:
     settings = load_settings()
     configure_logs(settings)
     with build(settings) as application:
-        pseudonymizer = Pseudonymizer("any secret")
-        ingestor = RowIngestor(settings.data_dir / "rows.sqlite3", pseudonymizer)
+        ingestor = RowIngestor(settings.data_dir / "rows.sqlite3", application)
         if sys.argv[1] == "rows":
             app = create_app(replace(application, ingestor=ingestor), settings)
         else:

@@ -16,6 +16,14 @@ INSERT INTO cells (content) VALUES (:content) RETURNING cell;
 -- write_cell --
 UPDATE cells SET content = :content WHERE cell = :cell;
 
+-- write_cells --
+UPDATE cells
+SET content = substr(
+    :contents, json_extract(places.value, '$[1]'), json_extract(places.value, '$[2]')
+)
+FROM json_each(:places) AS places
+WHERE cells.cell = json_extract(places.value, '$[0]');
+
 -- free_cell --
 INSERT INTO free_cells (capacity, cell) VALUES (:capacity, :cell);
 
@@ -39,9 +47,15 @@ FROM json_each(:pages) AS wanted
 CROSS JOIN pages ON pages.kind = :kind AND pages.page = wanted.value
 LEFT JOIN cells ON cells.cell = pages.cell;
 
--- put_page --
+-- put_pages --
 INSERT INTO pages (kind, page, cell, capacity, generation)
-VALUES (:kind, :page, :cell, :capacity, :generation)
+SELECT
+    :kind,
+    json_extract(value, '$[0]'),
+    json_extract(value, '$[1]'),
+    json_extract(value, '$[2]'),
+    :generation
+FROM json_each(:places) WHERE true
 ON CONFLICT (kind, page) DO UPDATE
 SET cell = excluded.cell, capacity = excluded.capacity, generation = excluded.generation;
 

@@ -8,8 +8,11 @@ ascending keys are appended without moving others (`balance_quick`). What is no 
 overwritten with zeros, and its cell is kept for the next content of that size.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+
+import msgspec
 
 from dpdau.store.sqlite.session import Session
 
@@ -20,6 +23,9 @@ _SMALLEST = 64
 _LARGEST_POWER = 4096
 # A serialised Roaring bitmap with one container of 65,536 bits.
 _FULL_SHARD = 8_208
+
+# Bounds the memory that a statement takes to a few megabytes.
+_CELLS_A_STATEMENT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,25 @@ class Cells:
             self.free([place])
         return self._add(content)
 
+    def put_all(self, contents: Sequence[tuple[bytes, Place | None]]) -> list[Place]:
+        """`put` for many at once: those that stay where they are take one statement.
+
+        Each statement gives the interpreter to other threads, and to get it back takes longer
+        than to write a cell.
+        """
+        staying = [
+            (place, _packed(content, place.capacity))
+            for content, place in contents
+            if place is not None and _LENGTH_BYTES + len(content) <= place.capacity
+        ]
+        for start in range(0, len(staying), _CELLS_A_STATEMENT):
+            self._overwrite(staying[start : start + _CELLS_A_STATEMENT])
+        kept = {place for place, _ in staying}
+        return [
+            place if place in kept and place is not None else self.put(content, place)
+            for content, place in contents
+        ]
+
     def free(self, places: Iterable[Place]) -> None:
         """Overwrite these cells with zeros and keep them for other content."""
         for place in places:
@@ -71,6 +96,19 @@ class Cells:
             return place
         (cell,) = self._session.row("add_cell", content=_packed(content, capacity))
         return Place(cell, capacity)
+
+    def _overwrite(self, cells: Sequence[tuple[Place, bytes]]) -> None:
+        """Write cells anew, from one run of bytes and where each one's begin (from 1)."""
+        starts = accumulate((place.capacity for place, _ in cells), initial=1)
+        places = [
+            (place.cell, start, place.capacity)
+            for (place, _), start in zip(cells, starts, strict=False)
+        ]
+        self._session.run(
+            "write_cells",
+            contents=b"".join(packed for _, packed in cells),
+            places=msgspec.json.encode(places).decode(),
+        )
 
     def _write(self, place: Place, content: bytes) -> None:
         packed = _packed(content, place.capacity)

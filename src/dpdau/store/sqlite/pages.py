@@ -3,10 +3,11 @@
 A record that is all zeros is nobody's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -88,26 +89,33 @@ class Pages:
         records = np.broadcast_to(records, numbers.shape)
         pages, at = np.unique(numbers // PAGE_RECORDS, return_inverse=True)
         stored = self._stored(pages)
+        after: dict[int, tuple[NDArray[Any], Place | None]] = {}
         for key, page in enumerate(pages.tolist()):
             place, held = stored.get(key, (None, self._nobody))
             changed = at == key
-            after = held.copy()
-            after[numbers[changed] % PAGE_RECORDS] = records[changed]
-            kept = self._put(after, place)
-            self._session.run(
-                "put_page",
-                kind=self._kind.name,
-                page=page,
-                cell=kept and kept.cell,
-                capacity=kept and kept.capacity,
-                generation=generation,
-            )
+            held = held.copy()
+            held[numbers[changed] % PAGE_RECORDS] = records[changed]
+            after[page] = held, place
+        self._session.run(
+            "put_pages",
+            kind=self._kind.name,
+            places=msgspec.json.encode(self._put(after)).decode(),
+            generation=generation,
+        )
 
-    def _put(self, records: NDArray[Any], place: Place | None) -> Place | None:
-        if records["pseudonym"].any():
-            return self._cells.put(records.tobytes(), place)
-        self._cells.free([] if place is None else [place])
-        return None
+    def _put(
+        self, pages: Mapping[int, tuple[NDArray[Any], Place | None]]
+    ) -> list[tuple[int, int | None, int | None]]:
+        """Write pages; gives the number, cell and capacity of each, without a cell if empty."""
+        kept = [page for page, (records, _) in pages.items() if records["pseudonym"].any()]
+        emptied = sorted(pages.keys() - set(kept))
+        self._cells.free(place for page in emptied if (place := pages[page][1]) is not None)
+        contents = [(records.tobytes(), place) for records, place in map(pages.__getitem__, kept)]
+        places = zip(kept, self._cells.put_all(contents), strict=True)
+        return [
+            *((page, None, None) for page in emptied),
+            *((page, place.cell, place.capacity) for page, place in places),
+        ]
 
     def _stored(self, pages: NDArray[np.int64]) -> dict[int, tuple[Place | None, NDArray[Any]]]:
         """Those of these pages that exist, by their position among them."""

@@ -79,14 +79,14 @@ class Shards:
         """Replace the bitmaps of a day."""
         rows = self._session.rows("places_of_shards", day=day, shards=as_json(shards))
         places = {shard: Place(cell, capacity) for shard, cell, capacity in rows}
-        moved = []
-        for shard, members in shards.items():
-            before = places.get(shard)
-            place = self._cells.put(members.serialize(), before)
-            if place != before:
-                moved.append(
-                    {"day": day, "shard": shard, "cell": place.cell, "capacity": place.capacity}
-                )
+        after = self._cells.put_all(
+            [(members.serialize(), places.get(shard)) for shard, members in shards.items()]
+        )
+        moved = [
+            {"day": day, "shard": shard, "cell": place.cell, "capacity": place.capacity}
+            for shard, place in zip(shards, after, strict=True)
+            if place != places.get(shard)
+        ]
         self._session.run_for_each("put_shard", moved)
 
     def drop_before(self, first_day: int, day: int) -> bool:
