@@ -31,9 +31,27 @@ from dpdau.pipeline.retention import Retention
 from dpdau.pipeline.rotation import KEY_CHECK, join_rotation
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.upkeep import Upkeep
-from dpdau.store import HeadFile, JournalFile, MemoryHead, MemoryJournal, SqliteStore
+from dpdau.store import (
+    BackupFolder,
+    HeadFile,
+    JournalFile,
+    MemoryHead,
+    MemoryJournal,
+    SqliteStore,
+)
 
-__all__ = ["build", "build_planner"]
+__all__ = [
+    "backups_of",
+    "budget_rules_of",
+    "build",
+    "build_planner",
+    "calendar_of",
+    "database_of",
+    "head_of",
+    "journal_of",
+    "secret_file_of",
+    "secret_of",
+]
 
 _DATABASE_FILE = "dpdau.sqlite3"
 _HEAD_FILE = "ledger.head"
@@ -42,6 +60,7 @@ _SECRET_FILE = "secret"  # noqa: S105 - the name of a file
 _SECRET_BYTES = 32
 _SAMPLE = "sample"
 _EVERYONE = "everyone"
+_BACKUP_FOLDER = "backups"
 
 
 def build(
@@ -65,22 +84,21 @@ def build(
     copy: HeadCopy = MemoryHead()
     journal: ErasureJournal = MemoryJournal()
     if store is None or settings.ledger_head_path is not None:
-        head_path = settings.ledger_head_path or settings.data_dir / _HEAD_FILE
-        copy = HeadFile(head_path)
-        journal = JournalFile(head_path.with_name(_JOURNAL_FILE))
+        copy = head_of(settings)
+        journal = journal_of(settings)
     if store is None:
         store = SqliteStore(
-            settings.data_dir / _DATABASE_FILE,
+            database_of(settings),
             busy_timeout_seconds=settings.store_busy_seconds,
         )
-    calendar = _calendar(settings, clock)
+    calendar = calendar_of(settings, clock)
     try:
         sampler = _sampler(store, settings)
         pseudonymizer = _claim(store, secret, settings.hash_salt_secret_previous, calendar)
     except BaseException:
         store.close()
         raise
-    budget = Budget(_budget_rules(settings))
+    budget = Budget(budget_rules_of(settings))
     rules = _metric_rules(settings)
     eraser = Eraser(store, pseudonymizer, calendar, journal, sampler)
     eraser.start()
@@ -112,10 +130,47 @@ def build_planner(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         clock: gives the time.
     """
     rules = _metric_rules(settings)
-    return Planner(_calendar(settings, clock), _budget_rules(settings), rules, _sketches(settings))
+    return Planner(calendar_of(settings, clock), budget_rules_of(settings), rules, _sketches(settings))
 
 
-def _calendar(settings: Settings, clock: Callable[[], datetime]) -> Calendar:
+def database_of(settings: Settings) -> Path:
+    """Where the store is."""
+    return settings.data_dir / _DATABASE_FILE
+
+
+def head_of(settings: Settings) -> HeadFile:
+    """The second copy of the ledger's head."""
+    return HeadFile(_head_path(settings))
+
+
+def journal_of(settings: Settings) -> JournalFile:
+    """The journal of erasures, beside that copy."""
+    return JournalFile(_head_path(settings).with_name(_JOURNAL_FILE))
+
+
+def backups_of(settings: Settings) -> BackupFolder:
+    """The backups that erasures reach."""
+    return BackupFolder(settings.data_dir / _BACKUP_FOLDER, settings.store_busy_seconds)
+
+
+def secret_file_of(settings: Settings) -> Path:
+    """Where the secret is kept if none is set."""
+    return settings.data_dir / _SECRET_FILE
+
+
+def secret_of(settings: Settings) -> str | None:
+    """The secret, if there is one; none is made."""
+    if settings.hash_salt_secret is not None:
+        return settings.hash_salt_secret.get_secret_value()
+    path = secret_file_of(settings)
+    try:
+        return path.read_text().strip() if path.exists() else None
+    except OSError:
+        raise StoreReadOnlyError(path) from None
+
+
+def calendar_of(settings: Settings, clock: Callable[[], datetime]) -> Calendar:
+    """What time it is, in the words of the settings."""
     return Calendar(
         timezone=ZoneInfo(settings.timezone),
         lateness=timedelta(hours=settings.lateness_hours),
@@ -125,7 +180,8 @@ def _calendar(settings: Settings, clock: Callable[[], datetime]) -> Calendar:
     )
 
 
-def _budget_rules(settings: Settings) -> BudgetRules:
+def budget_rules_of(settings: Settings) -> BudgetRules:
+    """Caps, and what budgets are composed with."""
     return BudgetRules(
         caps={Metric.DAU: settings.dau_budget_total, Metric.MAU: settings.mau_budget_total},
         delta=settings.delta,
@@ -164,6 +220,10 @@ def _counting(settings: Settings, kind: SketchKind) -> Counting:
     if kind is SketchKind.HLLPP:
         return Counting(kind, log2_registers=settings.hll_log2_registers)
     return Counting(kind)
+
+
+def _head_path(settings: Settings) -> Path:
+    return settings.ledger_head_path or settings.data_dir / _HEAD_FILE
 
 
 def _secret(settings: Settings) -> str:

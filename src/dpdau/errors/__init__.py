@@ -40,17 +40,20 @@ from dpdau.errors.releases import (
 )
 from dpdau.errors.settings import SettingsError
 from dpdau.errors.store import (
+    BackupError,
     JournalDamagedError,
     StoreBusyError,
     StoreCorruptError,
     StoreError,
     StoreFullError,
+    StoreInUseError,
     StoreReadOnlyError,
     StoreVersionError,
     WrongSecretError,
 )
 
 __all__ = [
+    "BackupError",
     "BatchTooLargeError",
     "BudgetExhaustedError",
     "CalibrationError",
@@ -81,6 +84,7 @@ __all__ = [
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
+    "StoreInUseError",
     "StoreReadOnlyError",
     "StoreVersionError",
     "UnauthorizedError",

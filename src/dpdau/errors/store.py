@@ -5,11 +5,13 @@ from pathlib import Path
 from dpdau.errors.base import DpdauError
 
 __all__ = [
+    "BackupError",
     "JournalDamagedError",
     "StoreBusyError",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
+    "StoreInUseError",
     "StoreReadOnlyError",
     "StoreVersionError",
     "WrongSecretError",
@@ -37,6 +39,29 @@ class StoreBusyError(StoreError):
             f"The store was locked by another process for {waited_seconds:g} s. "
             "Nothing was changed; try again, or find the process that holds the lock."
         )
+
+
+class StoreInUseError(StoreError):
+    """What is wanted needs the store for itself, or the store cannot be opened meanwhile."""
+
+    slug = "store-in-use"
+    title = "Store in use"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is open in another process, or is just being replaced. Nothing was changed; "
+            "stop the service and every other command that works on it, then try again."
+        )
+
+
+class BackupError(StoreError):
+    """A backup cannot be made or put back as asked."""
+
+    slug = "backup-refused"
+    title = "Backup refused"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}. Nothing was changed.")
 
 
 class StoreFullError(StoreError):

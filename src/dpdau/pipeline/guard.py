@@ -19,7 +19,7 @@ from dpdau.model.ledger import LedgerKind, LedgerRow, verify_chain
 from dpdau.pipeline.head import NOTHING, Head, following
 from dpdau.pipeline.ports import HeadCopy, Reader, Store, Transaction
 
-__all__ = ["LedgerGuard"]
+__all__ = ["LedgerGuard", "contradiction"]
 
 _KEPT = "ledger_head_kept"
 
@@ -83,7 +83,7 @@ class LedgerGuard:
         newest = reader.ledger_head()
         if newest is not None:
             verify_chain([newest], after=(newest.sequence - 1, newest.previous_hash))
-        fault = self._fault(reader, remembered)
+        fault = _contradiction(reader, remembered, is_durable=self._copy.is_durable)
         if fault is not None:
             raise fault
 
@@ -101,9 +101,9 @@ class LedgerGuard:
             with suppress(LedgerDamagedError):
                 self.keep()
 
-    def fault(self, transaction: Transaction) -> LedgerRolledBackError | None:
+    def fault(self, reader: Reader) -> LedgerRolledBackError | None:
         """How the ledger and its copy contradict each other; None if they do not."""
-        return self._fault(transaction, self.remembered())
+        return contradiction(reader, self._copy)
 
     def remembered(self) -> Head | None:
         """What the copy remembers; None if it is missing or cannot be understood."""
@@ -124,7 +124,11 @@ class LedgerGuard:
         def moved(content: bytes | None) -> bytes | None:
             with self._store.read() as reader:
                 remembered = None if anew else _decoded(content)
-                fault = None if anew else self._fault(reader, remembered)
+                fault = (
+                    None
+                    if anew
+                    else _contradiction(reader, remembered, is_durable=self._copy.is_durable)
+                )
                 if fault is not None:
                     raise fault
                 if remembered is None or not _has(reader, remembered):
@@ -136,15 +140,23 @@ class LedgerGuard:
 
         self._copy.replace(moved)
 
-    def _fault(self, reader: Reader, remembered: Head | None) -> LedgerRolledBackError | None:
-        newest = reader.ledger_head()
-        found = None if newest is None else (newest.sequence, newest.hash)
-        if remembered is None:
-            was_kept = self._copy.is_durable and reader.meta(_KEPT) is not None
-            return LedgerRolledBackError(found, None) if was_kept and found else None
-        if _has(reader, remembered) or _is_acknowledged(reader, remembered):
-            return None
-        return LedgerRolledBackError(found, (remembered.sequence, remembered.hash))
+
+def contradiction(reader: Reader, copy: HeadCopy) -> LedgerRolledBackError | None:
+    """How a ledger and the copy of its head contradict each other; None if they do not."""
+    return _contradiction(reader, _decoded(copy.read()), is_durable=copy.is_durable)
+
+
+def _contradiction(
+    reader: Reader, remembered: Head | None, *, is_durable: bool
+) -> LedgerRolledBackError | None:
+    newest = reader.ledger_head()
+    found = None if newest is None else (newest.sequence, newest.hash)
+    if remembered is None:
+        was_kept = is_durable and reader.meta(_KEPT) is not None
+        return LedgerRolledBackError(found, None) if was_kept and found else None
+    if _has(reader, remembered) or _is_acknowledged(reader, remembered):
+        return None
+    return LedgerRolledBackError(found, (remembered.sequence, remembered.hash))
 
 
 def _extended(head: Head, rows: list[LedgerRow]) -> Head:

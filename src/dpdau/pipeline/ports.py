@@ -24,6 +24,7 @@ from dpdau.model.releases import Metric, SeriesKey
 
 __all__ = [
     "OUTDATED",
+    "Backups",
     "ErasureJournal",
     "HeadCopy",
     "Reader",
@@ -124,6 +125,10 @@ class Reader(Protocol):
         """The pseudonym of each index, in the same order; 0 where nobody has it."""
         ...
 
+    def index_bound(self) -> int:
+        """The least user index above all that were ever given out."""
+        ...
+
     def tombstones(self, pseudonyms: NDArray[np.uint64] | None = None) -> Tombstones:
         """Those of these pseudonyms that have a tombstone; by default every tombstone."""
         ...
@@ -180,6 +185,10 @@ class Reader(Protocol):
         """The record of the erasure that was requested under this key."""
         ...
 
+    def erasures(self) -> list[Erasure]:
+        """The records of all erasures, oldest first."""
+        ...
+
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
         ...
@@ -197,6 +206,18 @@ class Transaction(Reader, Protocol):
 
         An erased person whose tombstone still holds an index gets that one back; no index is
         ever given to someone else.
+        """
+        ...
+
+    def adopt_indices(
+        self, pseudonyms: NDArray[np.uint64], user_indices: NDArray[np.int64], bound: int
+    ) -> None:
+        """Let users have indices that another copy of this store gave them.
+
+        Args:
+            pseudonyms: n distinct pseudonyms, unknown so far.
+            user_indices: n distinct indices that nobody has.
+            bound: indices given out from now on are at least this.
         """
         ...
 
@@ -290,6 +311,24 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files and connections; the store cannot be used afterwards."""
+        ...
+
+
+class Backups(Protocol):
+    """The copies of the store that erasures can reach."""
+
+    def erase(self, tombstones: Tombstones) -> int:
+        """Take people out of every copy, and leave these tombstones there, as `erase_members` does.
+
+        Call it after the erasure is committed: a copy that is being written meanwhile then takes
+        them out itself before it gets its name.
+
+        Returns:
+            How many copies there are.
+
+        Raises:
+            StoreError: if a copy cannot be changed; the others are changed all the same.
+        """
         ...
 
 

@@ -67,6 +67,10 @@ class _MemoryReader:
         owners = {index: pseudonym for pseudonym, index in self._state.users.items()}
         return np.array([owners.get(i, 0) for i in user_indices.tolist()], dtype=np.uint64)
 
+    def index_bound(self) -> int:
+        """The least user index above all that were ever given out."""
+        return self._state.counters["next_user_index"]
+
     def tombstones(self, pseudonyms: NDArray[np.uint64] | None = None) -> Tombstones:
         """Those of these pseudonyms that have a tombstone; by default every tombstone."""
         known = self._state.tombstones
@@ -129,10 +133,14 @@ class _MemoryReader:
         records = self._state.erasures.values()
         return next((record for record in records if record.request_key == request_key), None)
 
+    def erasures(self) -> list[Erasure]:
+        """The records of all erasures, oldest first."""
+        records = self._state.erasures.values()
+        return sorted(records, key=lambda erasure: (erasure.requested_at, erasure.erasure_id))
+
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
-        waiting = [erasure for erasure in self._state.erasures.values() if not erasure.is_finished]
-        return sorted(waiting, key=lambda erasure: (erasure.requested_at, erasure.erasure_id))
+        return [erasure for erasure in self.erasures() if not erasure.is_finished]
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
@@ -150,6 +158,13 @@ class _MemoryTransaction(_MemoryReader):
                 *_, former = self._state.tombstones.get(pseudonym, (-1,))
                 users[pseudonym] = self._next_index() if former < 0 else former
         return self.user_indices(pseudonyms)
+
+    def adopt_indices(
+        self, pseudonyms: NDArray[np.uint64], user_indices: NDArray[np.int64], bound: int
+    ) -> None:
+        """Let users have indices that another copy of this store gave them."""
+        self._state.users.update(zip(pseudonyms.tolist(), user_indices.tolist(), strict=True))
+        self._state.counters["next_user_index"] = max(self.index_bound(), bound)
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
         """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""

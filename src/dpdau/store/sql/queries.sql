@@ -10,6 +10,12 @@ UPDATE counters SET value = :generation WHERE name = 'generation';
 UPDATE counters SET value = value + :count WHERE name = :name
 RETURNING value - :count;
 
+-- next_number --
+SELECT value FROM counters WHERE name = :name;
+
+-- raise_number --
+UPDATE counters SET value = max(value, :bound) WHERE name = :name;
+
 -- add_cell --
 INSERT INTO cells (content) VALUES (:content) RETURNING cell;
 
@@ -158,6 +164,9 @@ SELECT body FROM erasures WHERE erasure_id = :erasure_id;
 
 -- erasure_of --
 SELECT body FROM erasures WHERE request_key = :request_key;
+
+-- erasures --
+SELECT body FROM erasures ORDER BY requested_at, erasure_id;
 
 -- unfinished_erasures --
 SELECT body FROM erasures WHERE NOT is_finished ORDER BY requested_at, erasure_id;

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from dpdau.store.sqlite.conversions import CONVERSIONS
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.statements import migrations
 
-__all__ = ["APPLICATION_ID", "ReaderPool", "connect", "empty_log", "prepare"]
+__all__ = ["APPLICATION_ID", "ReaderPool", "connect", "copy", "empty_log", "is_empty", "prepare"]
 
 # "dpda" in ASCII, where SQLite keeps the mark of the program that a file belongs to.
 APPLICATION_ID = 0x64706461
 
 _OWNER_ONLY = 0o600
+
+# 4 MB, between two looks at the progress.
+_PAGES_AT_ONCE = 1_000
 
 # Batches change the same shards again and again; a log of 32 MB lets several of them share the
 # work of copying those back.
@@ -58,10 +62,16 @@ def connect(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
     return connection
 
 
-def prepare(path: Path, busy_timeout_seconds: float) -> None:
+def prepare(path: Path, busy_timeout_seconds: float, *, journal: str = "WAL") -> None:
     """Create the file if it is missing, and bring its schema to the newest version.
 
     Nothing is written to a file that is not a dpdau store.
+
+    Args:
+        path: the file, in a folder that exists.
+        busy_timeout_seconds: how long to wait for another process's lock.
+        journal: the mode of SQLite's journal. Without a write-ahead log (DELETE) everything is
+            in the one file as soon as this returns, and no other process may have it open.
 
     Raises:
         StoreCorruptError: if the file is no database or belongs to another program.
@@ -72,11 +82,11 @@ def prepare(path: Path, busy_timeout_seconds: float) -> None:
     _create(path)
     _glance(path)
     with closing(connect(path, busy_timeout_seconds)) as connection:
-        if _is_empty(connection, path):
+        if is_empty(connection, path):
             # The mark comes first and alone, so that no other process ever sees a file with
             # content and without it.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_mode = {journal}")
         if _migrate(connection, path):
             # Former layouts let copies of rows stay behind.
             connection.execute("VACUUM")
@@ -100,7 +110,6 @@ def empty_log(connection: sqlite3.Connection, busy_timeout_seconds: float) -> No
 
 def _create(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
     except FileExistsError:
         # Not opened here: closing any handle of a file drops the locks that other connections
@@ -111,6 +120,25 @@ def _create(path: Path) -> None:
         raise StoreReadOnlyError(path) from error
 
 
+def copy(source: sqlite3.Connection, path: Path, reached: Callable[[int, int], None]) -> None:
+    """Copy what a connection sees to a new file, which has no write-ahead log beside it.
+
+    Args:
+        source: within a transaction that has read something. Without it, what others write
+            meanwhile would make the copy begin again and again.
+        path: the file, which must not exist.
+        reached: told how many pages are done, and of how many.
+    """
+    _create(path)
+    with closing(connect(path, 0)) as target:
+        source.backup(
+            target,
+            pages=_PAGES_AT_ONCE,
+            progress=lambda _, remaining, total: reached(total - remaining, total),
+        )
+        target.execute("PRAGMA journal_mode = DELETE")
+
+
 def _glance(path: Path) -> None:
     """Look whose file it is without touching it.
 
@@ -119,7 +147,7 @@ def _glance(path: Path) -> None:
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     with closing(sqlite3.connect(address, uri=True)) as connection:
         try:
-            _is_empty(connection, path)
+            is_empty(connection, path)
         except sqlite3.DatabaseError as error:
             # After a crash the write-ahead log may hold pages that the file still lacks; only
             # an ordinary connection can tell that from a truncated file.
@@ -127,7 +155,7 @@ def _glance(path: Path) -> None:
                 raise
 
 
-def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+def is_empty(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether nothing has been written yet; fails if the content is another program's."""
     pages, mark = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -62,6 +62,11 @@ class SqliteReader:
         pseudonyms: NDArray[np.uint64] = self._user_pages.read(user_indices)["pseudonym"]
         return pseudonyms
 
+    def index_bound(self) -> int:
+        """The least user index above all that were ever given out."""
+        bound: int = self._session.row("next_number", name="next_user_index")[0]
+        return bound
+
     def tombstones(self, pseudonyms: NDArray[np.uint64] | None = None) -> Tombstones:
         """Those of these pseudonyms that have a tombstone; by default every tombstone."""
         index = self._tombstone_numbers()
@@ -137,10 +142,13 @@ class SqliteReader:
         """The record of the erasure that was requested under this key."""
         return self._erasure(self._session.row("erasure_of", request_key=request_key))
 
+    def erasures(self) -> list[Erasure]:
+        """The records of all erasures, oldest first."""
+        return self._erasures("erasures")
+
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
-        rows = self._session.rows("unfinished_erasures")
-        return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
+        return self._erasures("unfinished_erasures")
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
@@ -200,6 +208,10 @@ class SqliteReader:
     def _learned(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._learn(snapshot)
+
+    def _erasures(self, query: str) -> list[Erasure]:
+        rows = self._session.rows(query)
+        return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
 
     def _erasure(self, row: tuple[str] | None) -> Erasure | None:
         return None if row is None else msgspec.json.decode(row[0], type=Erasure)

@@ -1,12 +1,13 @@
 """The store in one SQLite file, which several processes may use at once."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dpdau.errors import StoreCorruptError, StoreError
-from dpdau.store.sqlite.connections import ReaderPool, connect, empty_log, prepare
+from dpdau.store.folders import occupied
+from dpdau.store.sqlite.connections import ReaderPool, connect, copy, empty_log, prepare
 from dpdau.store.sqlite.faults import translated
 from dpdau.store.sqlite.reader import SqliteReader
 from dpdau.store.sqlite.session import Session
@@ -40,24 +41,20 @@ class SqliteStore:
         self._writing_thread: int | None = None
         self._closed = False
         self._cache = SnapshotCache()
-        with translated(path, busy_timeout_seconds):
-            prepare(path, busy_timeout_seconds)
-            self._identity = self._file_identity()
-            self._writer = connect(path, busy_timeout_seconds)
+        with ExitStack() as held:
+            held.enter_context(occupied(path.parent))
+            with translated(path, busy_timeout_seconds):
+                prepare(path, busy_timeout_seconds)
+                self._identity = self._file_identity()
+                self._writer = connect(path, busy_timeout_seconds)
+            self._held = held.pop_all()
         self._readers = ReaderPool(path, busy_timeout_seconds)
 
     @contextmanager
     def read(self) -> Iterator[SqliteReader]:
         """Open a consistent view; never waits for a writer."""
-        with translated(self._path, self._busy_timeout_seconds):
-            self._require_usable()
-            connection = self._readers.take()
-            try:
-                connection.execute("BEGIN")
-                session = Session(connection, self._path)
-                yield SqliteReader(session, self._cache.at(session), self._cache.keep)
-            finally:
-                self._readers.give_back(connection)
+        with self._viewing() as session:
+            yield SqliteReader(session, self._cache.at(session), self._cache.keep)
 
     @contextmanager
     def write(self) -> Iterator[SqliteTransaction]:
@@ -88,6 +85,19 @@ class SqliteStore:
         with self._exclusive():
             empty_log(self._writer, self._busy_timeout_seconds)
 
+    def copy_to(self, path: Path, reached: Callable[[int, int], None]) -> None:
+        """Copy what was last committed to a new file, page by page, while others go on writing.
+
+        A purge waits for it like for any reader. The copy has no write-ahead log beside it.
+
+        Args:
+            path: the file, which must not exist.
+            reached: told how many pages are done, and of how many.
+        """
+        with self._viewing() as session, translated(path, self._busy_timeout_seconds):
+            session.row("generation")
+            copy(session.connection, path, reached)
+
     def warm(self) -> None:
         """Load what later calls answer quickly from; without it, the first ones take longer."""
         with self.read() as reader:
@@ -104,6 +114,18 @@ class SqliteStore:
             self._closed = True
             self._readers.close()
             self._writer.close()
+            self._held.close()
+
+    @contextmanager
+    def _viewing(self) -> Iterator[Session]:
+        with translated(self._path, self._busy_timeout_seconds):
+            self._require_usable()
+            connection = self._readers.take()
+            try:
+                connection.execute("BEGIN")
+                yield Session(connection, self._path)
+            finally:
+                self._readers.give_back(connection)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

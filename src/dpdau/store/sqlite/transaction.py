@@ -49,6 +49,14 @@ class SqliteTransaction(SqliteReader):
         self._put_users(wanted, indices[unknown])
         return indices
 
+    def adopt_indices(
+        self, pseudonyms: NDArray[np.uint64], user_indices: NDArray[np.int64], bound: int
+    ) -> None:
+        """Let users have indices that another copy of this store gave them."""
+        if len(pseudonyms):
+            self._put_users(pseudonyms, user_indices)
+        self._session.run("raise_number", name="next_user_index", bound=bound)
+
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
         """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
         joining, leaving = parts(joins), parts(leaves)
