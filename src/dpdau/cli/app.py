@@ -12,6 +12,7 @@ from dpdau.cli import (
     erasing,
     ingesting,
     integrity,
+    keeping,
     plans,
     publishing,
     rekeying,
@@ -40,6 +41,7 @@ for _group in (
     rekeying,
     accounts,
     integrity,
+    keeping,
     plans,
 ):
     app.add_typer(_group.commands)

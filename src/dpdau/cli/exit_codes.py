@@ -3,14 +3,16 @@
 from dpdau.cli.problems import error_classes
 from dpdau.errors import DpdauError
 
-__all__ = ["BROKEN_PIPE", "INTERRUPTED", "exit_codes", "exit_codes_in_short"]
+__all__ = ["BROKEN_PIPE", "INTERRUPTED", "PROBLEMS_FOUND", "exit_codes", "exit_codes_in_short"]
 
+PROBLEMS_FOUND = 11
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _OUTSIDE_THE_TREE = (
     (0, "Done"),
     (2, "Wrong usage"),
+    (PROBLEMS_FOUND, "Problems found by `doctor`"),
     (INTERRUPTED, "Interrupted"),
     (BROKEN_PIPE, "Output closed by its reader"),
 )

@@ -20,6 +20,7 @@ __all__ = [
     "facts",
     "ingested",
     "ledger",
+    "marked",
     "plan",
     "published",
     "receipt",
@@ -62,6 +63,11 @@ def facts(title: str, rows: Iterable[tuple[str, str]], closing: str = "") -> Ren
 def sentence(text: str) -> RenderableType:
     """One line."""
     return Text(text)
+
+
+def marked(text: str, style: str) -> RenderableType:
+    """A word that is to be seen first."""
+    return Text(text, style=style)
 
 
 def release(answer: Answer) -> RenderableType:

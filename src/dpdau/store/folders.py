@@ -19,7 +19,6 @@ __all__ = [
     "discard_stale",
     "drafting",
     "occupied",
-    "occupy",
     "put_in_place",
     "taking_turns",
 ]
@@ -28,22 +27,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DRAFT = ".draft"
 
 
-def occupy(folder: Path) -> int:
-    """Say that this process works in a folder, made if it is missing, beside others.
-
-    Returns:
-        A descriptor; closing it ends that.
+@contextmanager
+def occupied(folder: Path) -> Iterator[None]:
+    """Work in a folder, made if it is missing, beside others.
 
     Raises:
         StoreInUseError: if a process has the folder for itself.
         StoreReadOnlyError: if it cannot be made or opened.
     """
-    return _locked(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
-
-
-@contextmanager
-def occupied(folder: Path) -> Iterator[None]:
-    """Work in a folder beside others."""
     with _held(folder, fcntl.LOCK_SH | fcntl.LOCK_NB):
         yield
 
@@ -76,7 +67,8 @@ def drafting(target: Path) -> Iterator[Path]:
     folder = target.with_name(f"{target.name}{_DRAFT}")
     _discard(folder)
     with _translated(target):
-        folder.mkdir(parents=True, mode=0o700)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(mode=0o700)
     with occupied(folder):
         try:
             yield folder / target.name

@@ -144,11 +144,11 @@ class SqliteReader:
 
     def erasures(self) -> list[Erasure]:
         """The records of all erasures, oldest first."""
-        return self._erasures("erasures")
+        return self._erasures(self._session.rows("erasures"))
 
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
-        return self._erasures("unfinished_erasures")
+        return self._erasures(self._session.rows("unfinished_erasures"))
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
@@ -209,8 +209,7 @@ class SqliteReader:
         self._snapshot = snapshot
         self._learn(snapshot)
 
-    def _erasures(self, query: str) -> list[Erasure]:
-        rows = self._session.rows(query)
+    def _erasures(self, rows: list[tuple[str]]) -> list[Erasure]:
         return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
 
     def _erasure(self, row: tuple[str] | None) -> Erasure | None:
