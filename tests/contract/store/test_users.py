@@ -17,6 +17,7 @@ def test_an_empty_store_knows_nothing(store: Store) -> None:
         assert tombstones_as_rows(reader.tombstones()) == []
         assert reader.known_users() == BitMap()
         assert reader.pseudonyms_of(np.array([0, 9_999])).tolist() == [0, 0]
+        assert reader.index_bound() == 0
         assert reader.members(0, DAY) == BitMap()
         assert reader.ledger() == []
         assert reader.ledger_head() is None
@@ -25,7 +26,7 @@ def test_an_empty_store_knows_nothing(store: Store) -> None:
         assert reader.series_keys() == []
         assert reader.erasure("unknown") is None
         assert reader.erasure_of("unknown") is None
-        assert reader.unfinished_erasures() == []
+        assert reader.erasures() == reader.unfinished_erasures() == []
         assert reader.meta("unknown") is None
 
 
@@ -165,3 +166,15 @@ def test_renamed_users_and_tombstones_are_found_under_the_new_pseudonym_only(sto
             (41, DAY, DAY, 7),
             (50, DAY, DAY, -1),
         ]
+
+
+def test_indices_of_another_copy_are_adopted_and_given_to_nobody_else(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.allot_indices(pseudonyms(10))
+        transaction.adopt_indices(pseudonyms(20, 30), np.array([70_000, 5]), 80_000)
+        assert transaction.index_bound() == 80_000
+        assert transaction.user_indices(pseudonyms(20, 30)).tolist() == [70_000, 5]
+    with store.write() as transaction:
+        transaction.adopt_indices(pseudonyms(), np.empty(0, dtype=np.int64), 7)
+        assert transaction.allot_indices(pseudonyms(40, 10, 20)).tolist() == [80_000, 0, 70_000]
+        assert transaction.index_bound() == 80_001
