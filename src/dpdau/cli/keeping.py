@@ -87,7 +87,7 @@ def restore(
             "Nothing tells who was erased since the backup was made: request those erasures again."
         )
     if restored.stopped is not None:
-        session.warn(restored.stopped)
+        session.warn(f"{restored.stopped} The command for that is `dpdau ledger-acknowledge`.")
 
 
 @commands.command(rich_help_panel=_PANEL, epilog="Example: dpdau doctor")
