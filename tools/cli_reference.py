@@ -24,8 +24,8 @@ _PREFACE = """\
 
 {help}
 
-Every command works on the store in `DATA_DIR` directly, or with `--url` on a server, and gives
-the same answers in both ways. `python -m dpdau` is the same program.
+Every command works on the store in `DATA_DIR` directly; those that have `--url` work on a server
+as well and give the same answers. `python -m dpdau` is the same program.
 
 - `--json` prints one JSON object on standard output and nothing else there: the same object that
   the service answers with. An error is then a problem object (RFC 9457) on standard error.
