@@ -100,7 +100,9 @@ def build(
         raise
     budget = Budget(budget_rules_of(settings))
     rules = _metric_rules(settings)
-    eraser = Eraser(store, pseudonymizer, calendar, journal, sampler)
+    eraser = Eraser(
+        store, pseudonymizer, calendar, journal, backups_of(settings), sampler
+    )
     eraser.start()
     guard = LedgerGuard(store, copy)
     guard.start()

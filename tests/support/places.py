@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpdau.application import Application
+from dpdau.bootstrap import backups_of
 from dpdau.config import Settings, load_settings
 from dpdau.hashing import Pseudonymizer
 from dpdau.maintenance.backup import Backup, back_up
@@ -58,6 +59,11 @@ class Place:
 
     def restore(self, file: Path, **options: Any) -> Restored:
         return restore(self.settings, file, clock=self.clock, **options)
+
+    def reach_backups(self, tombstones: Tombstones) -> int:
+        """Take people out of the backups in the data directory."""
+        key_check = Pseudonymizer(SECRET).key_check_value
+        return backups_of(self.settings).erase(tombstones, key_check)
 
     def active(self, *users: str, days_ago: int = 1) -> None:
         """Let people be active on a day."""

@@ -12,6 +12,7 @@ from dpdau.errors import BackupError
 from dpdau.model.calendar import utc_now
 from dpdau.model.ledger import verify_chain
 from dpdau.pipeline.restoring import COPIED_ON, erased_since
+from dpdau.pipeline.rotation import KEY_CHECK
 from dpdau.store import SqliteStore
 from dpdau.store.folders import drafting, put_in_place
 from dpdau.store.sqlite.inspection import inspecting
@@ -99,4 +100,5 @@ def _catch_up(store: SqliteStore, draft: Path, copied_on: date, busy: float) -> 
         if all(erasure.erasure_id in known for erasure in reader.erasures()):
             return
         since = erased_since(copy.reader, reader.tombstones(), copied_on)
-    erase_from(draft, since, busy)
+        key_check = reader.meta(KEY_CHECK)
+    erase_from(draft, since, key_check, busy)

@@ -11,7 +11,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from dpdau.bootstrap import (
-    KEY_CHECK,
     backups_of,
     budget_rules_of,
     calendar_of,
@@ -27,6 +26,7 @@ from dpdau.model.calendar import Calendar, utc_now
 from dpdau.pipeline.guard import contradiction
 from dpdau.pipeline.integrity import verify
 from dpdau.pipeline.restoring import COPIED_ON
+from dpdau.pipeline.rotation import KEY_CHECK
 from dpdau.store.sqlite.inspection import Inspection, inspecting
 
 __all__ = ["Finding", "State", "examine"]

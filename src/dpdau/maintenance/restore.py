@@ -13,6 +13,7 @@ from dpdau.bootstrap import (
     calendar_of,
     database_of,
     head_of,
+    journal_of,
     secret_of,
 )
 from dpdau.config import Settings
@@ -21,6 +22,7 @@ from dpdau.errors import (
     LedgerDamagedError,
     StoreBusyError,
     StoreCorruptError,
+    StoreError,
     StoreInUseError,
 )
 from dpdau.hashing import Pseudonymizer
@@ -80,7 +82,6 @@ def restore(
     settings: Settings,
     file: Path,
     *,
-    erasures_since: Tombstones | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Restored:
     """Put a backup in the place of the store, with no budget and nobody given back.
@@ -92,8 +93,6 @@ def restore(
     Args:
         settings: the configuration.
         file: the backup; it stays as it is.
-        erasures_since: tombstones from another place than the former store; None if there is
-            none.
         clock: gives the time.
 
     Raises:
@@ -112,9 +111,10 @@ def restore(
             _require_fit(backup, file, key_check)
             backup.copy_to(draft)
         former = _read_former(path, busy, key_check)
+        journal = _read_journal(settings)
         with closing(SqliteStore(draft, busy_timeout_seconds=busy)) as store:
             with store.write() as transaction:
-                kind, rows_kept = _take_over(file, transaction, former, erasures_since)
+                kind, rows_kept = _take_over(file, transaction, former, journal)
                 transaction.drop_before(first_kept.toordinal())
             with store.read() as reader:
                 verified = verify(reader, budget_rules_of(settings), first_kept)
@@ -131,7 +131,7 @@ def restore(
         former=kind,
         ledger_rows=verified.rows,
         rows_kept=rows_kept,
-        erasures_known=any(each is not None for each in (former.tombstones, erasures_since)),
+        erasures_known=any(each is not None for each in (former.tombstones, journal)),
         stopped=None if stopped is None else stopped.message,
     )
 
@@ -205,6 +205,15 @@ def _read_former(path: Path, busy: float, key_check: str) -> _FormerStore:
     )
 
 
+def _read_journal(settings: Settings) -> Tombstones | None:
+    """The tombstones of the journal; None if it is missing or cannot be read."""
+    journal = journal_of(settings)
+    try:
+        return journal.read() if journal.exists() else None
+    except StoreError:
+        return None
+
+
 def _attempt(path: Path, busy: float, read: Callable[[Reader], _Read]) -> _Read | None:
     """Something of a file that may be damaged; None if it cannot be read."""
     try:
@@ -215,7 +224,7 @@ def _attempt(path: Path, busy: float, read: Callable[[Reader], _Read]) -> _Read 
 
 
 def _take_over(
-    file: Path, transaction: Transaction, former: _FormerStore, erasures_since: Tombstones | None
+    file: Path, transaction: Transaction, former: _FormerStore, journal: Tombstones | None
 ) -> tuple[Former, int]:
     """Erase again whom the store had erased since, and go on where it was."""
     rows, remains = transaction.ledger(), former.remains
@@ -228,10 +237,10 @@ def _take_over(
             "same, move the store away first: releases then stop until `dpdau "
             "ledger-acknowledge` has charged what the backup lacks",
         )
-    known = [each for each in (former.tombstones, erasures_since) if each is not None]
+    known = [each for each in (former.tombstones, journal) if each is not None]
     is_recent = remains is None or remains.has_erased_since(transaction)
     begun = date.fromisoformat(transaction.meta(COPIED_ON) or str(date.min))
     since = erased_since(transaction, Tombstones.merged(known), begun if is_recent else date.max)
-    reapply(transaction, since)
+    reapply(transaction, since, transaction.meta(KEY_CHECK))
     kept = 0 if remains is None else remains.hand_over(transaction)
     return former.compared(len(rows)), kept

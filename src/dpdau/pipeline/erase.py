@@ -4,13 +4,13 @@ Past releases stand, since they are private about the person; later ones exclude
 named gets the same treatment and the same answer whether they were known or not.
 
 An erasure is durable in the store first, then its traces are purged from the store's files, then
-the journal remembers its tombstones, and only then it is called done. After a crash in between
+the journal remembers its tombstones, then backups are reached, and only then it is called done. After a crash in between
 it is still unfinished, and `Eraser.finish` takes it up again.
 """
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -36,8 +36,9 @@ from dpdau.model.erasures import MAX_USERS, Erasure
 from dpdau.model.events import MAX_USER_ID_BYTES
 from dpdau.model.ledger import GENESIS_HASH
 from dpdau.pipeline.journal import JournalKeeper
-from dpdau.pipeline.ports import ErasureJournal, Store, Tombstones, Transaction
+from dpdau.pipeline.ports import Backups, ErasureJournal, Store, Tombstones, Transaction
 from dpdau.pipeline.rekeying import admit
+from dpdau.pipeline.rotation import KEY_CHECK
 
 __all__ = ["Eraser", "Requested", "erase_pseudonyms", "record_erasure"]
 
@@ -66,12 +67,14 @@ class Eraser:
         pseudonymizer: Pseudonymizer,
         calendar: Calendar,
         journal: ErasureJournal,
+        backups: Backups,
         sampler: Sampler | None = None,
     ) -> None:
         self._store = store
         self._pseudonymizer = pseudonymizer
         self._calendar = calendar
         self._journal = JournalKeeper(store, journal)
+        self._backups = backups
         self._sampler = sampler
         self._purging = threading.Lock()
 
@@ -140,7 +143,7 @@ class Eraser:
         return Requested(erasure, is_repeated=False)
 
     def finish(self) -> int:
-        """Purge the pages of erasures that were not completed, and mark them so.
+        """Purge files and backups of erasures that were not completed, and mark them so.
 
         One purge completes every erasure that waits when it begins, so callers that come
         together share it.
@@ -149,22 +152,36 @@ class Eraser:
             How many still wait, because a reader held the pages; 0 when all are complete.
 
         Raises:
-            StoreError: if the store or the journal failed; the erasures wait for another try.
+            StoreError: if the store, the journal or a backup failed; the erasures wait for
+                another try.
         """
         with self._purging:
             tombstones = self._journal.take()
             with self._store.read() as reader:
-                waiting = [erasure.erasure_id for erasure in reader.unfinished_erasures()]
+                waiting = reader.unfinished_erasures()
+                key_check = reader.meta(KEY_CHECK)
             if not waiting:
                 return 0
             try:
                 self._store.purge()
             except StoreBusyError:
                 return len(waiting)
-            self._journal.sync(waiting, tombstones)
+            names = [erasure.erasure_id for erasure in waiting]
+            self._journal.sync(names, tombstones)
+            self._backups.erase(self._left_by(waiting, tombstones), key_check)
             with self._store.write() as transaction:
-                _complete(transaction, waiting, self._calendar.now())
+                _complete(transaction, names, self._calendar.now())
         return 0
+
+    def _left_by(self, waiting: Sequence[Erasure], known: Mapping[str, Tombstones]) -> Tombstones:
+        """The tombstones of erasures, and perhaps others of their days."""
+        if known.keys() >= {erasure.erasure_id for erasure in waiting}:
+            return Tombstones.merged([known[erasure.erasure_id] for erasure in waiting])
+        # A day in another zone may have begun a day before that of the request in UTC.
+        first = waiting[0].requested_at.date().toordinal() - 1
+        with self._store.read() as reader:
+            kept = reader.tombstones()
+        return kept.select(kept.recorded_on >= first)
 
     def forget_before(self, day: date) -> None:
         """Forget in the journal the tombstones recorded before a day, as the store does."""

@@ -317,11 +317,16 @@ class Store(Protocol):
 class Backups(Protocol):
     """The copies of the store that erasures can reach."""
 
-    def erase(self, tombstones: Tombstones) -> int:
-        """Take people out of every copy, and leave these tombstones there, as `erase_members` does.
+    def erase(self, tombstones: Tombstones, key_check: str | None) -> int:
+        """Take people out of every copy, and leave these tombstones there.
 
         Call it after the erasure is committed: a copy that is being written meanwhile then takes
         them out itself before it gets its name.
+
+        Args:
+            tombstones: what they left in the store.
+            key_check: the key-check value of the store. In copies with another one pseudonyms
+                are others, and people are known by their index.
 
         Returns:
             How many copies there are.

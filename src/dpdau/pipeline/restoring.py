@@ -22,6 +22,7 @@ from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow, verify_chain
 from dpdau.model.releases import SeriesKey
 from dpdau.pipeline.ports import OUTDATED, Reader, SeriesState, Tombstones, Transaction
+from dpdau.pipeline.rotation import KEY_CHECK
 from dpdau.privacy.flippancy import LimiterState
 
 __all__ = ["COPIED_ON", "Remains", "erased_since", "reapply"]
@@ -118,8 +119,7 @@ class Remains:
         owners = transaction.pseudonyms_of(self.user_indices)
         taken = (owners > 0) & (owners != self.pseudonyms)
         # A rotation of the secret has given these a new pseudonym since.
-        outdated = transaction.members(OUTDATED, OUTDATED)
-        renamed = taken & _among(self.user_indices, outdated)
+        renamed = taken & _among(self.user_indices, _outdated(transaction))
         here = transaction.user_indices(self.pseudonyms)
         # Whoever was forgotten and came back since has a second index: the later one holds.
         _remove(transaction, self.pseudonyms[(here >= 0) & (here != self.user_indices)])
@@ -150,17 +150,20 @@ def erased_since(copy: Reader, tombstones: Tombstones, copied_on: date) -> Tombs
     return tombstones.select(since | (tombstones.recorded_on >= copied_on.toordinal()))
 
 
-def reapply(transaction: Transaction, tombstones: Tombstones) -> None:
+def reapply(transaction: Transaction, tombstones: Tombstones, key_check: str | None) -> None:
     """Erase people from a copy of the store as they were erased from the store.
 
-    Those whose pseudonym was still made with the previous secret are known by their index.
+    Those whose pseudonym was still made with a former secret are known by their index.
 
     Args:
         transaction: of the copy.
         tombstones: what they left in the store.
+        key_check: the key-check value of the store.
     """
     indices = BitMap(tombstones.user_indices[tombstones.user_indices >= 0])
-    outdated = transaction.members(OUTDATED, OUTDATED) & indices
+    is_former = transaction.meta(KEY_CHECK) != key_check
+    named_otherwise = transaction.known_users() if is_former else _outdated(transaction)
+    outdated = named_otherwise & indices
     former = transaction.pseudonyms_of(np.array(outdated.to_array(), dtype=np.int64))
     here = transaction.user_indices(tombstones.pseudonyms)
     found = Tombstones(tombstones.pseudonyms, tombstones.erased_on, tombstones.recorded_on, here)
@@ -177,6 +180,10 @@ def _remove(transaction: Transaction, pseudonyms: NDArray[np.uint64]) -> None:
     indices = transaction.user_indices(pseudonyms)
     transaction.erase_members(BitMap(indices[indices >= 0]))
     transaction.forget_users(pseudonyms)
+
+
+def _outdated(reader: Reader) -> BitMap:
+    return reader.members(OUTDATED, OUTDATED)
 
 
 def _among(user_indices: NDArray[np.int64], users: BitMap) -> NDArray[np.bool_]:

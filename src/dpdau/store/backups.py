@@ -71,8 +71,12 @@ class BackupFolder:
         else:
             yield
 
-    def erase(self, tombstones: Tombstones) -> int:
+    def erase(self, tombstones: Tombstones, key_check: str | None) -> int:
         """Take people out of every backup, and leave their tombstones there.
+
+        Args:
+            tombstones: what they left in the store.
+            key_check: the key-check value of the store.
 
         Returns:
             How many backups there are.
@@ -90,7 +94,7 @@ class BackupFolder:
             failed: list[StoreError] = []
             for file in files:
                 try:
-                    erase_from(file, tombstones, self._busy_timeout_seconds)
+                    erase_from(file, tombstones, key_check, self._busy_timeout_seconds)
                 except StoreError as error:
                     failed.append(error)
         if failed:

@@ -4,7 +4,6 @@ A lock on the folder itself needs no file of its own, and SQLite's locks, which 
 know nothing of it.
 """
 
-import errno
 import fcntl
 import os
 import shutil
@@ -12,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dpdau.errors import StoreFullError, StoreInUseError, StoreReadOnlyError
+from dpdau.errors import StoreInUseError
+from dpdau.store.files import translated
 
 __all__ = [
     "alone",
@@ -23,7 +23,6 @@ __all__ = [
     "taking_turns",
 ]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _DRAFT = ".draft"
 
 
@@ -66,7 +65,7 @@ def drafting(target: Path) -> Iterator[Path]:
     """
     folder = target.with_name(f"{target.name}{_DRAFT}")
     _discard(folder)
-    with _translated(target):
+    with translated(target):
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(mode=0o700)
     with occupied(folder):
@@ -87,7 +86,7 @@ def discard_stale(folder: Path) -> None:
 
 def put_in_place(draft: Path, target: Path) -> None:
     """Give a finished file its name, durably: whole, or not at all."""
-    with _translated(target):
+    with translated(target):
         for path in (draft, draft.parent):
             _sync(path)
         draft.replace(target)
@@ -118,7 +117,7 @@ def _held(folder: Path, operation: int) -> Iterator[None]:
 
 
 def _locked(folder: Path, operation: int) -> int:
-    with _translated(folder):
+    with translated(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -127,13 +126,3 @@ def _locked(folder: Path, operation: int) -> int:
             os.close(descriptor)
             raise StoreInUseError(folder) from None
     return descriptor
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFullError from error
-        raise StoreReadOnlyError(path) from error

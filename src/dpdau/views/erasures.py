@@ -111,9 +111,10 @@ _REMOVED = [
     Removed(place="pseudonym mapping", how="deleted, so no day leads to them by their id"),
     Removed(place="database pages", how="overwritten where that was stored"),
     Removed(place="write-ahead log", how="truncated"),
+    Removed(place="backups in DATA_DIR", how="as above, in each of them"),
 ]
 _NOT_REACHED = [
-    "copies of DATA_DIR that were made by other means than dpdau",
+    "backups elsewhere until they are restored, and copies of DATA_DIR made by other means",
     "snapshots of the file system, and blocks that a disk has put aside",
     "whatever the senders of events keep",
 ]

@@ -47,6 +47,7 @@ def test_what_a_restore_cannot_know_is_said(run: Run, day: date) -> None:
     made = run("backup", "--json").answer
     run("dau", str(day))
     Path("data/dpdau.sqlite3").unlink()
+    Path("data/erasures.journal").unlink()
     result = run("restore", made["path"])
 
     assert "request those erasures again" in result.err

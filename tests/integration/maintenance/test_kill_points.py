@@ -105,7 +105,7 @@ def test_a_restore_that_dies_leaves_the_former_store_or_the_restored_one(
         with app.store.read() as reader:
             assert len(reader.members(1, 10**6)) == (1 if is_restored else 3)
             assert reader.user_indices(pseudonym_of("ada")).tolist() == [-1]
-    backups_of(settings).erase(gone("ada", DAY))
+    backups_of(settings).erase(gone("ada", DAY), None)
     assert not list(settings.data_dir.glob("*.draft"))
     restore(settings, backup)
     with build(settings) as app, app.store.read() as reader:
@@ -121,7 +121,7 @@ def test_a_backup_that_dies_leaves_a_whole_file_or_none(
     kill(settings, BACKUP_STEPS[step], when, "back up")
     made = backups_of(settings).files()
     assert len(made) == ((step, when) == ("it takes its place", "after"))
-    backups_of(settings).erase(gone("ada", DAY))
+    backups_of(settings).erase(gone("ada", DAY), None)
     assert list(backups_of(settings).path.iterdir()) == made
     for file in made:
         restore(settings, file)

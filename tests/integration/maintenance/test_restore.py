@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pyroaring import BitMap
 
+from dpdau.bootstrap import journal_of
 from dpdau.errors import (
     BackupError,
     LedgerRolledBackError,
@@ -122,7 +123,8 @@ def test_a_journal_of_erasures_stands_in_for_a_store_that_is_lost(
     place: Place, another: Place, backup: Path
 ) -> None:
     lost = gone("ada", place.today, index=10_000)
-    restored = another.restore(backup, erasures_since=lost)
+    journal_of(another.settings).append(lost)
+    restored = another.restore(backup)
     assert (restored.former, restored.erasures_known) == (Former.NONE, True)
     assert another.present() == 2
     another.active("ada", "new", days_ago=0)
@@ -147,7 +149,8 @@ def test_a_copy_that_was_not_made_by_a_backup_is_taken_as_the_oldest(
         transaction.put_tombstones(erased_long_ago)
     copied = place.directory.parent / "copied"
     shutil.copytree(place.directory, copied)
-    another.restore(copied / "dpdau.sqlite3", erasures_since=erased_long_ago)
+    journal_of(another.settings).append(erased_long_ago)
+    another.restore(copied / "dpdau.sqlite3")
     assert another.present() == 1
 
 
@@ -193,6 +196,7 @@ def test_over_a_store_with_a_damaged_ledger_erasures_are_still_known(
 ) -> None:
     place.erase("ada")
     place.publish(days_ago=1)
+    (place.directory / "erasures.journal").write_bytes(b"damaged as well")
     with closing(sqlite3.connect(place.database)) as connection, connection:
         connection.execute("DROP TRIGGER ledger_is_never_changed")
         connection.execute("UPDATE ledger SET period = '2025-12' WHERE sequence = 2")
@@ -332,7 +336,8 @@ def test_an_erased_person_is_found_by_index_where_the_pseudonym_was_another(plac
     renamed = type(stone)(
         np.array([4711], dtype=np.uint64), stone.erased_on, stone.recorded_on, stone.user_indices
     )
-    place.restore(backup, erasures_since=renamed)
+    journal_of(place.settings).append(renamed)
+    place.restore(backup)
     assert (place.present(), index_of(place, "ada")) == (1, -1)
 
 

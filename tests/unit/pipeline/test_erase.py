@@ -30,11 +30,27 @@ from support.stores import ledger_row
 
 
 @dataclass
+class NotedBackups:
+    """Notes who has to be taken out of backups, and fails as long as it is told to."""
+
+    erased: list[int] = field(default_factory=list)
+    fails: bool = False
+
+    def erase(self, tombstones: Tombstones, key_check: str | None) -> int:
+        assert key_check is None
+        if self.fails:
+            raise StoreError("a backup is broken")
+        self.erased += tombstones.pseudonyms.tolist()
+        return 1
+
+
+@dataclass
 class Place:
     """A store, a journal, and erasers on both, as several processes would have."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    backups: NotedBackups = field(default_factory=NotedBackups)
     clock: FakeClock = field(default_factory=FakeClock)
     pseudonymizer: Pseudonymizer = field(default_factory=lambda: Pseudonymizer("a secret of tests"))
 
@@ -44,7 +60,7 @@ class Place:
         self.eraser = self.new_eraser()
 
     def new_eraser(self) -> Eraser:
-        eraser = Eraser(self.store, self.pseudonymizer, self.calendar, self.journal)
+        eraser = Eraser(self.store, self.pseudonymizer, self.calendar, self.journal, self.backups)
         eraser.start()
         return eraser
 
@@ -377,3 +393,31 @@ def test_tombstones_that_erasing_again_leaves_protect_no_less(place: Place) -> N
     place.clock.advance(days=1)
     place.eraser.erase(["ada"])
     assert kept() == [[today + 1], [today + 1], [0]]
+
+
+# --- backups ---------------------------------------------------------------------------------
+
+
+def test_an_erasure_is_done_only_after_backups_were_reached(place: Place) -> None:
+    place.backups.fails = True
+    (erased,) = place.pseudonymizer.pseudonyms(["ada"]).tolist()
+    asked = place.eraser.erase(["ada"]).erasure.erasure_id
+    with pytest.raises(StoreError, match="a backup is broken"):
+        place.eraser.finish()
+    assert not place.eraser.find(asked).is_finished
+    place.backups.fails = False
+    assert place.eraser.finish() == 0
+    assert place.eraser.find(asked).is_finished
+    assert place.backups.erased == [erased]
+
+
+def test_whom_a_process_erased_before_it_died_is_taken_out_of_backups_by_the_next(
+    place: Place,
+) -> None:
+    place.eraser.erase(["long ago"])
+    place.eraser.finish()
+    place.clock.advance(days=9)
+    place.eraser.erase(["ada"])
+    place.backups.erased.clear()
+    assert place.new_eraser().finish() == 0
+    assert place.backups.erased == place.pseudonymizer.pseudonyms(["ada"]).tolist()

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from dpdau.hashing import Pseudonymizer
 from dpdau.model.calendar import Calendar, PeriodKind
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor, PseudonymousEvents
-from dpdau.store import MemoryJournal, MemoryStore
+from dpdau.store import BackupFolder, MemoryJournal, MemoryStore
 from support import Event, FakeClock, Oracle, columns
 
 TODAY = date(2025, 11, 20)
@@ -31,7 +32,8 @@ class Pipeline:
         calendar = Calendar(ZoneInfo("UTC"), timedelta(), 400, PeriodKind.MONTH, self.clock)
         self.pseudonymizer = Pseudonymizer("a secret of the tests")
         self.ingestor = Ingestor(self.store, self.pseudonymizer, calendar)
-        self.eraser = Eraser(self.store, self.pseudonymizer, calendar, MemoryJournal())
+        backups = BackupFolder(Path("of no store") / "backups", 0)
+        self.eraser = Eraser(self.store, self.pseudonymizer, calendar, MemoryJournal(), backups)
 
     def send(self, events: list[Event]) -> None:
         self.ingestor.apply(self.ingestor.pseudonymize(columns(events)))

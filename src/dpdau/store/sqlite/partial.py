@@ -24,12 +24,15 @@ from dpdau.store.sqlite.transaction import SqliteTransaction
 __all__ = ["erase_from", "note_in"]
 
 
-def erase_from(path: Path, tombstones: Tombstones, busy_timeout_seconds: float) -> None:
+def erase_from(
+    path: Path, tombstones: Tombstones, key_check: str | None, busy_timeout_seconds: float
+) -> None:
     """Take people out of a file, and leave their tombstones in it.
 
     Args:
         path: a file that nobody has open; its schema is brought to the newest version.
         tombstones: who was erased from the store that it is a copy of.
+        key_check: the key-check value of that store.
         busy_timeout_seconds: how long to wait for another process's lock.
 
     Raises:
@@ -41,7 +44,7 @@ def erase_from(path: Path, tombstones: Tombstones, busy_timeout_seconds: float) 
         users = _found(session, USERS, tombstones.pseudonyms, indices)
         erased = _found(session, TOMBSTONES, tombstones.pseudonyms, indices[:0])
         transaction = SqliteTransaction(session, Snapshot(generation, users, erased), _forget)
-        reapply(transaction, tombstones)
+        reapply(transaction, tombstones, key_check)
         transaction.finished()
 
 
