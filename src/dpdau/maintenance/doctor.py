@@ -16,6 +16,7 @@ from dpdau.bootstrap import (
     calendar_of,
     database_of,
     head_of,
+    journal_of,
     secret_file_of,
     secret_of,
 )
@@ -79,6 +80,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> I
         yield Finding("store", State.WARNING, f"{path} does not exist yet", "Send events first.")
         return
     yield from _store(settings, path, calendar)
+    yield _journal(settings)
     yield _backups(settings, calendar)
 
 
@@ -256,6 +258,22 @@ def _clock(store: Inspection, calendar: Calendar) -> Finding:
             "Set the clock; days close by it, and tombstones expire by it.",
         )
     return Finding("clock", State.OK, f"it is {now:%Y-%m-%d %H:%M} UTC here, after the newest row")
+
+
+def _journal(settings: Settings) -> Finding:
+    journal = journal_of(settings)
+    try:
+        if not journal.exists():
+            return Finding(
+                "journal",
+                State.WARNING,
+                "there is no journal of erasures",
+                "The next start writes it anew from the store.",
+            )
+        journal.read()
+    except DpdauError as error:
+        return Finding("journal", State.PROBLEM, error.message, "See docs/erasure.md.")
+    return Finding("journal", State.OK, "the journal of erasures is whole")
 
 
 def _backups(settings: Settings, calendar: Calendar) -> Finding:

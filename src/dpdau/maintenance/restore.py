@@ -31,8 +31,8 @@ from dpdau.model.ledger import verify_chain
 from dpdau.pipeline.guard import contradiction
 from dpdau.pipeline.integrity import verify
 from dpdau.pipeline.ports import Reader, Tombstones, Transaction
-from dpdau.pipeline.rotation import KEY_CHECK
 from dpdau.pipeline.restoring import COPIED_ON, Remains, erased_since, reapply
+from dpdau.pipeline.rotation import KEY_CHECK
 from dpdau.store import SqliteStore
 from dpdau.store.folders import alone, drafting, put_in_place
 from dpdau.store.sqlite.connections import prepare

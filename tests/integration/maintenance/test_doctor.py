@@ -47,7 +47,7 @@ def test_of_a_sound_installation_only_the_one_disk_is_remarked(sound: Place) -> 
     assert set(found.values()) == {"ok"}
     assert set(found) == {
         *("secret", "keys", "permissions", "free space", "store", "schema", "ledger"),
-        *("rollback", "erasures", "clock", "backups"),
+        *("rollback", "erasures", "clock", "journal", "backups"),
     }
 
 
@@ -189,3 +189,11 @@ def test_backups_that_are_missing_old_or_broken_are_told(sound: Place) -> None:
     newer.unlink()
     file.unlink()
     assert states(sound)["backups"] == "warning"
+
+
+def test_a_journal_that_is_missing_or_damaged_is_told(sound: Place) -> None:
+    journal = sound.directory / "erasures.journal"
+    journal.write_bytes(b"not what was written")
+    assert states(sound)["journal"] == "problem"
+    journal.unlink()
+    assert states(sound)["journal"] == "warning"
