@@ -100,9 +100,7 @@ def build(
         raise
     budget = Budget(budget_rules_of(settings))
     rules = _metric_rules(settings)
-    eraser = Eraser(
-        store, pseudonymizer, calendar, journal, backups_of(settings), sampler
-    )
+    eraser = Eraser(store, pseudonymizer, calendar, journal, backups_of(settings), sampler=sampler)
     eraser.start()
     guard = LedgerGuard(store, copy)
     guard.start()
@@ -132,7 +130,9 @@ def build_planner(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         clock: gives the time.
     """
     rules = _metric_rules(settings)
-    return Planner(calendar_of(settings, clock), budget_rules_of(settings), rules, _sketches(settings))
+    return Planner(
+        calendar_of(settings, clock), budget_rules_of(settings), rules, _sketches(settings)
+    )
 
 
 def database_of(settings: Settings) -> Path:

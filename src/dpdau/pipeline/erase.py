@@ -68,6 +68,7 @@ class Eraser:
         calendar: Calendar,
         journal: ErasureJournal,
         backups: Backups,
+        *,
         sampler: Sampler | None = None,
     ) -> None:
         self._store = store

@@ -12,7 +12,17 @@ def test_every_command_has_its_section_and_an_example() -> None:
         for name in (
             *("serve", "version", "ingest", "generate-synthetic", "dau", "mau", "series"),
             *("publish", "revise", "erase", "erasure", "budget", "raise-cap", "ledger", "verify"),
-            *("ledger-acknowledge", "plan", "explain", "rekey", "backup", "restore", "doctor", "sketch export", "sketch import"),
+            *(
+                "ledger-acknowledge",
+                "plan",
+                "explain",
+                "rekey",
+                "backup",
+                "restore",
+                "doctor",
+                "sketch export",
+                "sketch import",
+            ),
         )
     }
     for section in sections:
