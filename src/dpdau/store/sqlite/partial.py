@@ -84,7 +84,7 @@ def _found(
         at = np.flatnonzero(wanted & (held > 0))
         keys.append(held[at])
         slots.append((first + at).astype(np.uint32))
-    return KeyIndex.of(np.concatenate(keys), np.concatenate(slots))
+    return KeyIndex().put(np.concatenate(keys), np.concatenate(slots))
 
 
 def _among(values: NDArray[np.generic], ascending: NDArray[np.generic]) -> NDArray[np.bool_]:
