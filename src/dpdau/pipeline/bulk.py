@@ -15,6 +15,7 @@ _GROUP_EVENTS = 250_000
 @dataclass(frozen=True, slots=True)
 class _Group:
     events: PseudonymousEvents
+    size: int
     bytes_read: int
 
 
@@ -36,7 +37,7 @@ def ingest_chunks(
         group_events: a transaction takes chunks until it holds at least this many events.
 
     Returns:
-        How many events were stored.
+        How many events were accepted; where a sample of the users is kept, of everyone.
     """
     accepted = 0
     groups = _groups(ingestor, chunks, refuse, group_events)
@@ -45,7 +46,7 @@ def ingest_chunks(
         while (group := ahead.result()) is not None:
             ahead = reader.submit(next, groups, None)
             ingestor.apply(group.events)
-            accepted += len(group.events)
+            accepted += group.size
             reached(group.bytes_read)
     return accepted
 
@@ -67,11 +68,11 @@ def _groups(
             size += len(chunk.events)
             bytes_read = chunk.bytes_read
             if size >= group_events:
-                yield _Group(PseudonymousEvents.concatenate(gathered), bytes_read)
+                yield _Group(PseudonymousEvents.concatenate(gathered), size, bytes_read)
                 gathered, size = [], 0
     except Exception as error:  # noqa: BLE001 - raised again behind what came before it
         failure = error
     if size:
-        yield _Group(PseudonymousEvents.concatenate(gathered), bytes_read)
+        yield _Group(PseudonymousEvents.concatenate(gathered), size, bytes_read)
     if failure is not None:
         raise failure

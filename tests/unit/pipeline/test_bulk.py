@@ -59,6 +59,21 @@ def test_chunks_share_transactions_that_hold_at_least_the_size_of_a_group() -> N
     assert progress == [3, 4, 6]
 
 
+class SamplingIngestor(FakeIngestor):
+    """Keeps one user in two."""
+
+    def pseudonymize(self, events: EventColumns) -> PseudonymousEvents:
+        everyone = super().pseudonymize(events)
+        return everyone.select(everyone.pseudonyms % 2 == 0)
+
+
+def test_events_of_people_outside_of_a_sample_count_as_accepted() -> None:
+    ingestor = SamplingIngestor()
+    stored, _, _ = ingest(ingestor, iter([chunk(8), chunk(12)]))
+    assert stored == 20
+    assert ingestor.transactions == [10]
+
+
 def test_a_file_without_events_opens_no_transaction_and_tells_of_its_refused_lines() -> None:
     ingestor = FakeIngestor()
     line = RefusedLine(1, "is no event", "x")
