@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,12 +18,22 @@ from dpdau.store.sqlite.conversions import CONVERSIONS
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.statements import migrations
 
-__all__ = ["APPLICATION_ID", "ReaderPool", "connect", "copy", "empty_log", "is_empty", "prepare"]
+__all__ = [
+    "APPLICATION_ID",
+    "ReaderPool",
+    "connect",
+    "copy",
+    "empty_log",
+    "is_empty",
+    "prepare",
+    "switch_journal",
+]
 
 # "dpda" in ASCII, where SQLite keeps the mark of the program that a file belongs to.
 APPLICATION_ID = 0x64706461
 
 _OWNER_ONLY = 0o600
+_RETRY_SECONDS = 0.01
 
 # 4 MB, between two looks at the progress.
 _PAGES_AT_ONCE = 1_000
@@ -86,11 +97,39 @@ def prepare(path: Path, busy_timeout_seconds: float, *, journal: str = "WAL") ->
             # The mark comes first and alone, so that no other process ever sees a file with
             # content and without it.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA journal_mode = {journal}")
+        switch_journal(connection, journal, busy_timeout_seconds)
         if _migrate(connection, path):
             # Former layouts let copies of rows stay behind.
             connection.execute("VACUUM")
             empty_log(connection, busy_timeout_seconds)
+
+
+def switch_journal(
+    connection: sqlite3.Connection, journal: str, busy_timeout_seconds: float
+) -> None:
+    """Give a file another mode of its journal.
+
+    Two connections that do so at once may each hold a lock that the other needs. SQLite then
+    refuses without waiting, so waiting is done here.
+
+    Args:
+        connection: outside any transaction.
+        journal: DELETE or WAL.
+        busy_timeout_seconds: how long to try again.
+
+    Raises:
+        sqlite3.OperationalError: if the file is still locked then.
+    """
+    deadline = time.monotonic() + busy_timeout_seconds
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {journal}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def empty_log(connection: sqlite3.Connection, busy_timeout_seconds: float) -> None:
