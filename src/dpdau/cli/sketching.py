@@ -49,7 +49,11 @@ def export(
     from dpdau.cli.local import LocalBackend  # noqa: PLC0415
 
     asked = optional_day(day, "DAY")
-    with LocalBackend.open(session.settings) as backend:
+    settings = session.settings
+    if out.resolve().is_relative_to(settings.data_dir.resolve()):
+        expected = "a file outside of DATA_DIR, where erasures promise to leave nothing"
+        raise InvalidValueError("--out", str(out), expected)
+    with LocalBackend.open(settings) as backend:
         content, answer = backend.sketch_file(asked, window)
     try:
         # No one else may read what has no noise.

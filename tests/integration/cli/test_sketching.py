@@ -71,3 +71,14 @@ def test_plan_compares_the_ways_to_count(run: Run) -> None:
     shown = run("plan", "--users", "50000", "--days", "7").out
     assert "theta, 1 in 16" in shown
     assert "hllpp, 16,384 registers" in shown
+
+
+@pytest.mark.usefixtures("stored")
+def test_no_export_is_written_where_erasures_promise_to_leave_nothing(
+    run: Run, day: date, tmp_path: Path
+) -> None:
+    file = tmp_path / "data" / "day.theta"
+    result = run("sketch", "export", str(day), "--out", str(file))
+    assert result.code == 3
+    assert "a file outside of DATA_DIR" in result.err
+    assert not file.exists()
