@@ -15,6 +15,7 @@ from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
+from dpdau.store.appending import require_next
 
 __all__ = ["MemoryStore"]
 
@@ -222,13 +223,7 @@ class _MemoryTransaction(_MemoryReader):
         Raises:
             ValueError: if the sequence has a gap, or a row of that kind and subject exists.
         """
-        expected = len(self._state.ledger) + 1
-        if row.sequence != expected:
-            message = f"Expected ledger row {expected}, got {row.sequence}"
-            raise ValueError(message)
-        if self.ledger_row(row.kind, row.subject) is not None:
-            message = f"The ledger already records the {row.kind} {row.subject}"
-            raise ValueError(message)
+        require_next(self, row)
         # Kept as a file would: tuples come back as lists and names of enums as text.
         encoded = msgspec.json.encode(row, order="sorted")
         self._state.ledger.append(msgspec.json.decode(encoded, type=LedgerRow))

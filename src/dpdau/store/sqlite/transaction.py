@@ -14,6 +14,7 @@ from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
+from dpdau.store.appending import require_next
 from dpdau.store.key_index import KeyIndex
 from dpdau.store.sqlite.cells import Place
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS
@@ -147,14 +148,7 @@ class SqliteTransaction(SqliteReader):
         Raises:
             ValueError: if the sequence has a gap, or a row of that kind and subject exists.
         """
-        head = self.ledger_head()
-        expected = 1 if head is None else head.sequence + 1
-        if row.sequence != expected:
-            message = f"Expected ledger row {expected}, got {row.sequence}"
-            raise ValueError(message)
-        if self.ledger_row(row.kind, row.subject) is not None:
-            message = f"The ledger already records the {row.kind} {row.subject}"
-            raise ValueError(message)
+        require_next(self, row)
         columns = msgspec.structs.asdict(row)
         columns["recorded_at"] = msgspec.to_builtins(row.recorded_at)
         columns["charge"] = None if row.charge is None else _json(row.charge)
