@@ -72,6 +72,8 @@ class Pages:
     def read(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
         """The records with these numbers, in the same order; zeros where there is none."""
         records = np.zeros(len(numbers), dtype=self._kind.record)
+        if not len(numbers):
+            return records
         pages, at = np.unique(numbers // PAGE_RECORDS, return_inverse=True)
         for key, (_, held) in self._stored(pages).items():
             wanted = at == key
