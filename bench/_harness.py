@@ -25,6 +25,7 @@ from dpdau.bootstrap import build
 from dpdau.config import load_settings
 
 __all__ = [
+    "SECRET",
     "Events",
     "environment_with",
     "free_port",
@@ -38,6 +39,7 @@ __all__ = [
     "stored_counts",
 ]
 
+SECRET = "a secret for benchmarks"
 RESULTS = Path(__file__).parent / "results"
 _START_SECONDS = 120.0
 
@@ -129,9 +131,9 @@ def serving(
             process.wait(_START_SECONDS)
 
 
-def stored_counts(data_dir: Path, secret: str, days: Sequence[date]) -> dict[str, int]:
+def stored_counts(data_dir: Path, days: Sequence[date]) -> dict[str, int]:
     """True users by day of a store that nobody has open; only who holds its folder can see."""
-    settings = load_settings(data_dir=data_dir, hash_salt_secret=secret)
+    settings = load_settings(data_dir=data_dir, hash_salt_secret=SECRET)
     with build(settings) as application, application.store.read() as reader:
         ordinals = {day.isoformat(): day.toordinal() for day in days}
         return {name: len(reader.members(day, day)) for name, day in ordinals.items()}

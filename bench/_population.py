@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from _harness import SECRET
 from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
@@ -16,7 +17,6 @@ from dpdau.hashing import Pseudonymizer
 
 __all__ = ["Population", "activity", "opened", "user_ids"]
 
-SECRET = "a secret for benchmarks"
 _BATCH_USERS = 100_000
 
 

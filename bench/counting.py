@@ -23,8 +23,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from _harness import highest_mebibytes, keep, median, seconds_of, serving, show
-from _population import SECRET, Population, activity, fill, opened
+from _harness import SECRET, highest_mebibytes, keep, median, seconds_of, serving, show
+from _population import Population, activity, fill, opened
 from dpdau.model.releases import Metric
 
 FULL = Population(10_000_000, 30)

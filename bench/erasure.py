@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,14 @@ def erase(application: Application, numbers: Sequence[int]) -> float:
     return seconds_of(work)
 
 
-def visit(application: Application, number: int, days: int) -> None:
-    """Let a person be active on the last days, and on no other."""
-    last = application.calendar.last_closed_day().toordinal()
-    count = max(days, 1)
+def visit(application: Application, number: int, days: int, last: date) -> None:
+    """Let a person be active on as many days up to the last one, and on no other."""
+    newest = last.toordinal()
     events = EventColumns(
-        user_ids=user_ids(np.full(count, number)),
-        days=np.arange(last - count + 1, last + 1, dtype=np.int32),
-        adds=np.ones(count, dtype=np.bool_),
-        whole_user=np.zeros(count, dtype=np.bool_),
+        user_ids=user_ids(np.full(days, number)),
+        days=np.arange(newest - days + 1, newest + 1, dtype=np.int32),
+        adds=np.ones(days, dtype=np.bool_),
+        whole_user=np.zeros(days, dtype=np.bool_),
     )
     application.ingestor.apply(application.ingestor.pseudonymize(events))
 
@@ -79,7 +79,7 @@ def by_days_touched(application: Application, work: Work) -> dict[int, float]:
         runs = []
         for _ in range(work.single):
             stranger += 1
-            visit(application, stranger, days)
+            visit(application, stranger, days, application.calendar.last_closed_day())
             runs.append(erase(application, [stranger]))
         seconds[days] = median(runs)
     return seconds
@@ -91,15 +91,8 @@ def toggling(application: Application, work: Work) -> tuple[float, float]:
     Whoever was erased may come back on the same day, and be erased again.
     """
     runs = []
-    today = application.calendar.today().toordinal()
     for _ in range(work.toggles):
-        events = EventColumns(
-            user_ids=user_ids(np.array([work.population.users])),
-            days=np.array([today], dtype=np.int32),
-            adds=np.ones(1, dtype=np.bool_),
-            whole_user=np.zeros(1, dtype=np.bool_),
-        )
-        application.ingestor.apply(application.ingestor.pseudonymize(events))
+        visit(application, work.population.users, 1, application.calendar.today())
         runs.append(erase(application, [work.population.users]))
     tenth = max(len(runs) // 10, 1)
     return median(runs[:tenth]), median(runs[-tenth:])

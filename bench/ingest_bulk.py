@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from _harness import (
+    SECRET,
     Events,
     environment_with,
     keep,
@@ -34,7 +35,6 @@ from _harness import (
 )
 
 DAYS = 30
-SECRET = "a secret for benchmarks"
 QUIET = "SET enable_progress_bar = false"
 
 
@@ -112,7 +112,7 @@ def ingest(file: Path, expected: Mapping[str, int]) -> float:
         command = [sys.executable, "-m", "dpdau", "ingest", "--from", str(file), "--json"]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout
         days = [date.fromisoformat(day) for day in expected]
-        counts = stored_counts(Path(data_dir), SECRET, days)
+        counts = stored_counts(Path(data_dir), days)
     if counts != expected:
         message = f"{file.name}: {counts} is not {expected}"
         raise AssertionError(message)

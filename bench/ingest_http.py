@@ -27,12 +27,11 @@ from typing import Any
 
 import msgspec
 
-from _harness import Events, keep, made_up_events, median, serving, show, stored_counts
+from _harness import SECRET, Events, keep, made_up_events, median, serving, show, stored_counts
 
 BENCH = Path(__file__).parent
 CONNECTIONS = 32
 DAYS = 2
-SECRET = "a secret for benchmarks"
 SERVICES: Mapping[str, Sequence[str]] = {
     "this product": ("-m", "dpdau", "serve"),
     "rows, same service": (str(BENCH / "_rival_service.py"), "rows"),
@@ -120,7 +119,7 @@ def measure(service: str, prepared: Prepared, load: Load) -> dict[str, Any]:
             )
         if counts is None:
             days = [date.fromisoformat(day) for day in prepared.counts]
-            counts = stored_counts(data_dir, SECRET, days)
+            counts = stored_counts(data_dir, days)
     if sent["failures"] or counts != prepared.counts:
         message = f"{service}: {sent['failures'][:1]} or {counts} is not {prepared.counts}"
         raise AssertionError(message)
