@@ -29,21 +29,11 @@ from dpdau.model.calendar import Period
 from dpdau.model.events import EventColumns
 from dpdau.model.releases import Metric, Release
 from dpdau.views import BudgetTotalsView
+from replay import Clock, Published
 
 _ONE_IN = 10
 _MONTHS_BEFORE_REQUESTS = 2
 _MONTHS_OF_REQUESTS = 15
-
-
-@dataclass(slots=True)
-class Clock:
-    """What time it is in the demo."""
-
-    now: datetime
-
-    def __call__(self) -> datetime:
-        """The time."""
-        return self.now
 
 
 @dataclass(slots=True)
@@ -67,19 +57,6 @@ class Truth:
         """The true number that a release is about."""
         days = [release.day - timedelta(days=back) for back in range(release.window_days)]
         return len(set().union(*(self.customers.get(day, set()) for day in days)))
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A release beside the truth at the time when it was published."""
-
-    release: Release
-    true_count: int
-
-    @property
-    def is_covered(self) -> bool:
-        """Whether the interval holds the truth."""
-        return self.release.lower_95 <= self.true_count <= self.release.upper_95
 
 
 def main() -> int:
