@@ -90,6 +90,10 @@ bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 	@for script in $(BENCHES); do \
 		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
 
+.PHONY: plots
+plots: $(DEVELOPMENT) ## draw the newest results of `make eval`
+	PYTHONPATH=tools $(BIN)/python eval/plots.py
+
 .PHONY: lock
 lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
 	@sed -i '/^-e \.$$/d' requirements.txt requirements-dev.txt
