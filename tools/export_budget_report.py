@@ -7,7 +7,6 @@ docs/reports.md, is written to DATA_DIR/reports/budget-snapshot.json.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,12 +19,12 @@ from pydantic import BaseModel
 
 from dpdau.application import Application
 from dpdau.bootstrap import build
-from dpdau.cli.synthetic import SyntheticActivity
 from dpdau.config import Settings, load_settings
 from dpdau.errors import BudgetExhaustedError, DpdauError
 from dpdau.formats import read_file
 from dpdau.model.calendar import utc_now
 from dpdau.model.ledger import GENESIS_HASH
+from dpdau.simulation import SyntheticActivity, write_activity
 from dpdau.views import BudgetTotalsView
 
 FIRST_DAY = date(2026, 1, 1)
@@ -132,8 +131,7 @@ def _once_closed(day: date, settings: Settings) -> datetime:
 
 
 def _ingest(application: Application, activity: SyntheticActivity, path: Path) -> int:
-    lines = (json.dumps(event) + "\n" for event in activity.events())
-    path.write_text("".join(lines), encoding="utf-8")
+    write_activity(activity, path)
     accepted = 0
     for chunk in read_file(path, application.event_rules()):
         application.ingestor.apply(application.ingestor.pseudonymize(chunk.events))

@@ -17,6 +17,7 @@ from dpdau.cli import (
     publishing,
     rekeying,
     serving,
+    simulating,
     sketching,
     values,
 )
@@ -35,6 +36,7 @@ app = typer.Typer(
 for _group in (
     serving,
     ingesting,
+    simulating,
     values,
     publishing,
     erasing,

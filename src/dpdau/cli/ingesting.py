@@ -1,10 +1,8 @@
-"""Bringing events in: `ingest`, `generate-synthetic`."""
+"""Bringing events in: `ingest`."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,21 +18,17 @@ from rich.progress import (
 )
 
 from dpdau.cli import output
-from dpdau.cli.arguments import optional_day
 from dpdau.cli.backend import Backend
 from dpdau.cli.rejected import RejectedLines
 from dpdau.cli.session import Session, command
-from dpdau.cli.synthetic import SyntheticActivity
-from dpdau.errors import FileUnreadableError, InvalidValueError
+from dpdau.errors import FileUnreadableError
 from dpdau.formats import file_size
-from dpdau.model.calendar import utc_now
 
 __all__ = ["commands"]
 
 commands = typer.Typer()
 
 _PANEL = "Bring events in"
-_DEFAULT_SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,57 +74,6 @@ def ingest(
             raise FileUnreadableError(
                 file, f"none of its lines is an event, and {result.rejected_file} says why"
             )
-
-
-@commands.command(
-    rich_help_panel=_PANEL,
-    epilog="Example: dpdau generate-synthetic --days 30 --daily-users 500 --out events.jsonl",
-)
-@command(store=False, server=False)
-def generate_synthetic(
-    session: Session,
-    *,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write, as JSON lines.")],
-    days: Annotated[int, typer.Option(metavar="DAYS", help="How many days.")] = 30,
-    daily_users: Annotated[
-        int, typer.Option(metavar="USERS", help="How many people are active on an average day.")
-    ] = 500,
-    delete_rate: Annotated[
-        float, typer.Option(metavar="SHARE", help="The share of people who later ask for erasure.")
-    ] = 0.1,
-    end: Annotated[
-        str | None, typer.Option(metavar="DAY", help="The last day; by default yesterday (UTC).")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="SEED", help="The same seed gives the same events.")
-    ] = _DEFAULT_SEED,
-) -> None:
-    """Write made-up activity to try things with, including people who are erased later."""
-    yesterday = utc_now().date() - timedelta(days=1)
-    activity = SyntheticActivity(
-        days=days,
-        daily_users=daily_users,
-        delete_rate=delete_rate,
-        end=optional_day(end, "--end") or yesterday,
-        seed=seed,
-    )
-    events = 0
-    try:
-        with out.open("w", encoding="utf-8") as file:
-            for event in activity.events():
-                file.write(json.dumps(event) + "\n")
-                events += 1
-    except OSError as error:
-        expected = f"a file that can be written ({error.strerror})"
-        raise InvalidValueError("--out", str(out), expected) from None
-    summary = {"file": str(out), "events": events, "days": days, "end": activity.end.isoformat()}
-    session.show(
-        summary,
-        lambda answer: output.sentence(
-            f"Wrote {answer['events']:,} events of {answer['days']} days up to {answer['end']} "
-            f"to {answer['file']}."
-        ),
-    )
 
 
 def _ingest(backend: Backend, file: Path, reached: Callable[[int], None]) -> _Ingested:

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _activity import Activity
-from _pipeline import Truth, live_through
+from _pipeline import live_through
 from dpdau.model.releases import Metric
 from support.builders import EXACT
-from support.oracle import Event, Oracle
 
 FIRST = date(2025, 3, 1)
 
@@ -42,21 +41,6 @@ happenings = st.lists(
     ),
     min_size=1,
 )
-
-
-@given(happenings)
-def test_the_truth_is_what_plain_sets_say(given_happenings: list[Happening]) -> None:
-    found = activity(given_happenings)
-    truth = Truth()
-    truth.apply(found, slice(0, len(found) // 2))
-    truth.apply(found, slice(len(found) // 2, len(found)))
-    plain = Oracle()
-    columns = (found.users, found.days, found.adds, found.whole_user)
-    for user, day, add, erased in zip(*(column.tolist() for column in columns), strict=True):
-        plain.apply(Event(str(user), date.fromordinal(day), add=add, whole_user=erased))
-    for offset in range(5):
-        day = FIRST + timedelta(days=offset)
-        assert truth.count(day, 3) == len(plain.present(day, 3))
 
 
 @given(happenings)

@@ -10,7 +10,16 @@ def test_every_command_has_its_section_and_an_example() -> None:
     assert {section.split("`")[1] for section in sections} == {
         f"dpdau {name}"
         for name in (
-            *("serve", "version", "ingest", "generate-synthetic", "dau", "mau", "series"),
+            *(
+                "serve",
+                "version",
+                "ingest",
+                "generate-synthetic",
+                "simulate",
+                "dau",
+                "mau",
+                "series",
+            ),
             *("publish", "revise", "erase", "erasure", "budget", "raise-cap", "ledger", "verify"),
             *(
                 "ledger-acknowledge",
