@@ -6,13 +6,13 @@ other as they like.
 """
 
 import math
+from _statistics import clipped, interval, named
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from _cases import Case
 from _pipeline import Lived, live_through
@@ -134,23 +134,3 @@ def summary(
             "composed_epsilon": max(each.epsilon for each in months),
             "composed_delta": months[0].delta,
         }
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean and Student's 95 % interval around it; without width for a single trial."""
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return mean, mean, mean
-    spread = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = float(student.ppf(0.975, len(values) - 1)) * spread
-    return mean, mean - half, mean + half
-
-
-def clipped(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Shares within 0 to 1."""
-    return tuple(min(1.0, max(0.0, value)) for value in values)
-
-
-def named(name: str, values: tuple[float, ...]) -> dict[str, float]:
-    """A figure and its interval as columns."""
-    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))

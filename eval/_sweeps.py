@@ -1,5 +1,6 @@
 """What changes with the population, with the bound on flips, with the days of a period, and by day."""
 
+from _statistics import interval, named
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from _accuracy import interval, named, run_case
+from _accuracy import run_case
 from _cases import Case, Source, Way
 from _experiment import run_trials
 from _pipeline import Lived, live_through
