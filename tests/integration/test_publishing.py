@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -224,12 +224,8 @@ class TestSeries:
     def test_a_plan_that_does_not_fit_is_refused_before_anything_is_spent(
         self, open_app: Any
     ) -> None:
+        open_app(**PER_RELEASE, epsilon_mau=3.4).release(Metric.MAU, YESTERDAY, 10)
         app = open_app()
-        for window in range(1, 30):
-            try:
-                app.release(Metric.MAU, YESTERDAY, window)
-            except BudgetExhaustedError:
-                break
         rows = len(app.ledger())
         with pytest.raises(BudgetExhaustedError):
             app.release(Metric.MAU, YESTERDAY)
@@ -412,6 +408,64 @@ class TestBudgets:
         for each in (*totals.joint.values(), totals.lifetime):
             assert each.epsilon <= each.rdp.epsilon <= each.naive
             assert set(each.rdp.curve) == {"2", "4", "8", "16", "32"}
+
+
+class TestTheShareOfASeries:
+    """Whoever asks first for other windows cannot leave a month without its daily values."""
+
+    SETTINGS: ClassVar = {"w_bound_mau": "unbounded", "mau_window_days": 7}
+
+    def drained(self, app: Application) -> BudgetExhaustedError:
+        for window_days in range(8, 40):
+            try:
+                app.release(Metric.MAU, date(2025, 11, 1), window_days)
+            except BudgetExhaustedError as error:
+                return error
+        pytest.fail("the budget has no end")
+
+    def test_it_is_kept_for_it_before_it_has_begun(self, open_app: Any) -> None:
+        app = open_app(**self.SETTINGS)
+        error = self.drained(app)
+
+        assert "kept for the period's own series" in error.message
+        assert len(list(app.publish())) == 2 * 19
+        budget = app.budget_of(Metric.MAU)
+        assert 2.8 < budget.epsilon_spent <= 3.5
+
+    def test_afterwards_it_is_spent_and_not_kept_twice(self, open_app: Any) -> None:
+        before = open_app(**self.SETTINGS)
+        answered = len(before.ledger(Metric.MAU)) if self.drained(before) else 0
+        later = open_app(created=date(2025, 11, 1), **self.SETTINGS)
+        list(later.publish())
+        error = self.drained(later)
+
+        assert answered > 0
+        assert "kept" not in error.message
+
+    def test_it_is_not_kept_where_it_has_no_room_any_more(self, open_app: Any) -> None:
+        spent = open_app(**PER_RELEASE, epsilon_mau=3.3)
+        assert spent.release(Metric.MAU, YESTERDAY).epsilon == 3.3
+        app = open_app(**self.SETTINGS)
+
+        assert app.release(Metric.MAU, YESTERDAY, 10).mechanism is Mechanism.GAUSSIAN
+        with pytest.raises(BudgetExhaustedError):
+            app.release(Metric.MAU, YESTERDAY)
+
+    def test_it_is_not_kept_where_its_first_day_is_no_longer_known(self, open_app: Any) -> None:
+        app = open_app(**self.SETTINGS, retention_days=38)
+        day = date(2025, 10, 25)
+        with pytest.raises(DayOutOfRangeError):
+            app.release(Metric.MAU, day)
+        refusals = []
+        for window_days in (1, 2, 3, 4, 5, 6):
+            for later in range(6):
+                try:
+                    app.release(Metric.MAU, day + timedelta(days=later), window_days)
+                except BudgetExhaustedError as error:
+                    refusals.append(error)
+
+        assert refusals
+        assert not any("kept" in error.message for error in refusals)
 
 
 class TestUpkeep:

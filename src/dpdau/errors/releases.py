@@ -58,12 +58,30 @@ class BudgetExhaustedError(DpdauError):
     exit_code = 8
 
     def __init__(
-        self, metric: str, period: str, *, cap: float, spent: float, would_be: float
+        self,
+        metric: str,
+        period: str,
+        *,
+        cap: float,
+        spent: float,
+        would_be: float,
+        is_kept: bool = False,
     ) -> None:
+        """Say what is left.
+
+        Args:
+            metric: whose budget.
+            period: which period.
+            cap: its largest ε.
+            spent: what is gone of it.
+            would_be: what would be gone.
+            is_kept: whether some of that is not spent yet and kept for the period's series.
+        """
         self.metric = metric
         self.period = period
+        gone = "is spent, or kept for the period's own series," if is_kept else "is spent"
         super().__init__(
-            f"The {metric} budget of {period} is ε = {cap:g}; ε = {spent:.4g} is spent and this "
+            f"The {metric} budget of {period} is ε = {cap:g}; ε = {spent:.4g} {gone} and this "
             f"release would make it {would_be:.4g}. Nothing was spent. Ask for days already "
             "released, wait for the next period, or let an administrator raise the cap.",
             metric=metric,

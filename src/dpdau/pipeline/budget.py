@@ -114,11 +114,25 @@ class Budget:
         """The largest ε that a metric may cost in a period: configured, or raised since."""
         return self._cap(metric, reader.ledger(metric=metric, period=period, kind=LedgerKind.CAP))
 
-    def require(self, reader: Reader, metric: Metric, period: Period, charge: Charge) -> float:
+    def require(
+        self,
+        reader: Reader,
+        metric: Metric,
+        period: Period,
+        charge: Charge,
+        kept: Charge | None = None,
+    ) -> float:
         """Pass if one more charge keeps the metric within its cap for the period.
 
         Call it in the transaction that appends the charge's row, so that no other release can
         come between.
+
+        Args:
+            reader: of that transaction.
+            metric: whose budget.
+            period: which period.
+            charge: what is to be paid.
+            kept: a charge that has to have room afterwards, unless it has none even now.
 
         Returns:
             The cap in force, to be recorded beside the charge.
@@ -129,10 +143,22 @@ class Budget:
         rows = reader.ledger(metric=metric, period=period.name)
         charges = _charges(rows)
         cap = self._cap(metric, rows)
-        would_be = self._compose_charges((*charges, charge)).tight.epsilon
-        if would_be > cap * (1 + _ROUNDING):
-            spent = self._compose_charges(charges).tight.epsilon
+        room = cap * (1 + _ROUNDING)
+        would_be = self._epsilon(*charges, charge)
+        if would_be > room:
+            spent = self._epsilon(*charges)
             raise BudgetExhaustedError(metric, period.name, cap=cap, spent=spent, would_be=would_be)
+        if kept is not None and self._epsilon(*charges, charge, kept) > room:
+            promised = self._epsilon(*charges, kept)
+            if promised <= room:
+                raise BudgetExhaustedError(
+                    metric,
+                    period.name,
+                    cap=cap,
+                    spent=promised,
+                    would_be=self._epsilon(*charges, charge, kept),
+                    is_kept=True,
+                )
         return cap
 
     def _cap(self, metric: Metric, rows: Sequence[LedgerRow]) -> float:
@@ -152,6 +178,9 @@ class Budget:
 
     def _compose(self, rows: Sequence[LedgerRow]) -> Composition:
         return self._compose_charges(_charges(rows))
+
+    def _epsilon(self, *charges: Charge) -> float:
+        return self._compose_charges(charges).tight.epsilon
 
     def _compose_charges(self, charges: tuple[Charge, ...]) -> Composition:
         rules = self.rules

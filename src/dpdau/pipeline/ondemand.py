@@ -20,20 +20,22 @@ from pyroaring import BitMap
 
 from dpdau.model.calendar import Calendar
 from dpdau.model.counting import Counting, CountVariance
+from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Release, ReleaseKey
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.count import intrinsic_estimate, present_users, sketch_of
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import append_release, latest_release
-from dpdau.pipeline.ports import Transaction
+from dpdau.pipeline.ports import Reader, Transaction
 from dpdau.pipeline.recovery import Closures
 from dpdau.pipeline.rules import MetricRules
+from dpdau.privacy.charges import Charge
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.intervals import interval
 from dpdau.privacy.intrinsic import IntrinsicMechanism
 from dpdau.privacy.laplace import LaplaceMechanism
 
-__all__ = ["OnDemandReleaser"]
+__all__ = ["Kept", "OnDemandReleaser"]
 
 _Mechanism: TypeAlias = LaplaceMechanism | GaussianMechanism | IntrinsicMechanism
 
@@ -44,6 +46,26 @@ _NAMES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The share of a budget that belongs to a series, whether or not it has begun.
+
+    Otherwise whoever asks first could leave a month without its daily values.
+
+    Attributes:
+        series_id: the series.
+        charge: what it costs.
+    """
+
+    series_id: str
+    charge: Charge
+
+    def charge_in(self, reader: Reader) -> Charge | None:
+        """What is to be kept; None once the series has paid."""
+        is_open = reader.ledger_row(LedgerKind.SERIES, self.series_id) is not None
+        return None if is_open else self.charge
+
+
 class OnDemandReleaser:
     """Answers single questions with per-release noise, each at most once."""
 
@@ -52,8 +74,16 @@ class OnDemandReleaser:
         self._calendar = calendar
         self._budget = budget
 
-    def release(self, rules: MetricRules, day: date, window_days: int) -> Release:
+    def release(
+        self, rules: MetricRules, day: date, window_days: int, kept: Kept | None = None
+    ) -> Release:
         """The answer for a closed day: the recorded one, or a new one that is paid for.
+
+        Args:
+            rules: of the metric.
+            day: the last day of the window.
+            window_days: the trailing days counted.
+            kept: what the budget has to have room for afterwards.
 
         Raises:
             BudgetExhaustedError: if the period's budget does not allow it; nothing is spent.
@@ -61,10 +91,12 @@ class OnDemandReleaser:
         key = ReleaseKey(rules.metric, window_days, day)
         with self._guard.write() as transaction:
             recorded = latest_release(transaction, key)
-            return recorded or self._measure(transaction, rules, key)
+            return recorded or self._measure(transaction, rules, key, kept)
 
-    def revise(self, rules: MetricRules, day: date, window_days: int) -> Release:
+    def revise(self, rules: MetricRules, day: date, window_days: int, kept: Kept | None) -> Release:
         """Measure a released day again on what is known now, as its next revision.
+
+        Takes what `release` takes.
 
         Raises:
             BudgetExhaustedError: if the period's budget does not allow it; nothing is spent.
@@ -74,16 +106,24 @@ class OnDemandReleaser:
             recorded = latest_release(transaction, key)
             revision = 0 if recorded is None else recorded.revision + 1
             return self._measure(
-                transaction, rules, ReleaseKey(rules.metric, window_days, day, revision)
+                transaction, rules, ReleaseKey(rules.metric, window_days, day, revision), kept
             )
 
-    def _measure(self, transaction: Transaction, rules: MetricRules, key: ReleaseKey) -> Release:
+    def _measure(
+        self, transaction: Transaction, rules: MetricRules, key: ReleaseKey, kept: Kept | None
+    ) -> Release:
         """Authorise, draw the noise and record the row, all in the open transaction."""
         present = present_users(transaction, key.day, key.window_days)
         period = self._calendar.period_of(key.day)
         Closures.of(transaction, key.metric).require_open(key.day, period)
         mechanism = _calibrated(rules)
-        cap = self._budget.require(transaction, key.metric, period, mechanism.charge)
+        cap = self._budget.require(
+            transaction,
+            key.metric,
+            period,
+            mechanism.charge,
+            None if kept is None else kept.charge_in(transaction),
+        )
 
         measured = _measured(rules.counting, mechanism, present)
         noisy = measured.value

@@ -19,7 +19,7 @@ from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import latest_release
-from dpdau.pipeline.ondemand import OnDemandReleaser
+from dpdau.pipeline.ondemand import Kept, OnDemandReleaser
 from dpdau.pipeline.ports import Store
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.series import SeriesPublisher
@@ -97,7 +97,7 @@ class Publisher:
                 raise ReleaseNotFoundError(key.release_id)
             return published
         self._require_retained(day, window_days)
-        return self._on_demand.release(rules, day, window_days)
+        return self._on_demand.release(rules, day, window_days, self._kept(rules, day))
 
     def revise(self, metric: Metric, day: date, window_days: int | None = None) -> Release:
         """Measure a released day again on what is known now, at the price of one release.
@@ -112,7 +112,7 @@ class Publisher:
         if self._recorded(key) is None:
             raise ReleaseNotFoundError(key.release_id)
         self._require_retained(day, window_days)
-        return self._on_demand.revise(rules, day, window_days)
+        return self._on_demand.revise(rules, day, window_days, self._kept(rules, day))
 
     def series(
         self, metric: Metric, start: date, end: date, window_days: int | None = None
@@ -191,6 +191,15 @@ class Publisher:
         """The plan of the period that a day lies in: recorded, or as it would be recorded."""
         rules = self._rules[metric]
         return self._series.plan_for(rules, self._calendar.period_of(day))
+
+    def _kept(self, rules: MetricRules, day: date) -> Kept | None:
+        """What the period's series has to find left, if there still can be one."""
+        if rules.mechanism is not Mechanism.CONTINUAL:
+            return None
+        period = self._calendar.period_of(day)
+        if not self._is_retained(period.first, rules.window_days):
+            return None
+        return self._series.kept(rules, period)
 
     def _recorded(self, key: ReleaseKey) -> Release | None:
         with self._store.read() as reader:

@@ -25,6 +25,7 @@ from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.count import present_users, sketch_of
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import append_release, append_row, release_of
+from dpdau.pipeline.ondemand import Kept
 from dpdau.pipeline.ports import Reader, SeriesState, Store, Transaction
 from dpdau.pipeline.recovery import Closures
 from dpdau.pipeline.rules import MetricRules
@@ -113,6 +114,14 @@ class SeriesPublisher:
             sensitivity=2**rules.counting.exponent,
         )
 
+    def kept(self, rules: MetricRules, period: Period) -> Kept | None:
+        """What others have to leave of the period's budget; None if the series was ended."""
+        series_id = _series_key(rules, period).series_id
+        with self._store.read() as reader:
+            if Closures.of(reader, rules.metric).row_of(period, series_id) is not None:
+                return None
+        return Kept(series_id, _charge(self.plan_for(rules, period)))
+
     def _recorded_plan(self, reader: Reader, series: SeriesKey) -> Plan | None:
         """The plan that a series was opened with, or None if it was not opened."""
         if series not in self._plans:
@@ -162,9 +171,7 @@ class SeriesPublisher:
         recorded = self._recorded_plan(transaction, series)
         if recorded is not None:
             return recorded
-        charge = GaussianCharge(
-            sigma=plan.sigma, sensitivity_squared=plan.sensitivity_squared, dimension=plan.days
-        )
+        charge = _charge(plan)
         cap = self._budget.require(transaction, series.metric, period, charge)
         append_row(
             transaction,
@@ -214,6 +221,13 @@ class SeriesPublisher:
             plan_id=plan.plan_id,
             released_at=self._calendar.now(),
         )
+
+
+def _charge(plan: Plan) -> GaussianCharge:
+    """What a whole series costs."""
+    return GaussianCharge(
+        sigma=plan.sigma, sensitivity_squared=plan.sensitivity_squared, dimension=plan.days
+    )
 
 
 def _series_key(rules: MetricRules, period: Period) -> SeriesKey:
