@@ -18,7 +18,8 @@ export function clearNotice() {
  */
 export function showProblem(problem, retry) {
   clearNotice();
-  const canRetry = problem.type !== "budget-exhausted" && problem.status !== 403;
+  const isLimited = problem.status === 429 && problem.type !== "budget-exhausted";
+  const canRetry = problem.status === 0 || problem.status >= 500 || isLimited;
   const waiting = element("span", { class: "waiting" });
   const again = element("button", { type: "button", onclick: start }, "Try now");
   byId("notice").append(

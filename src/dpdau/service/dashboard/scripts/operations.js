@@ -7,6 +7,7 @@ import * as format from "./format.js";
 const EVERY_MS = 10_000;
 
 let timer;
+let round = 0;
 let before = null;
 let verified = null;
 let shown = null;
@@ -14,8 +15,10 @@ let shown = null;
 /** Show the figures and keep them fresh until `stopOperations`. */
 export async function startOperations(failed) {
   stopOperations();
+  const own = round;
   try {
     const answer = await api.get("/operations");
+    if (own !== round) return;
     show(answer, failed);
     before = answer;
     timer = setTimeout(() => startOperations(failed), EVERY_MS);
@@ -27,13 +30,15 @@ export async function startOperations(failed) {
 /** Ask no more. */
 export function stopOperations() {
   clearTimeout(timer);
+  // An answer on its way is not shown and asks for no other.
+  round += 1;
 }
 
 function show(answer, failed) {
   const { ingestion, ledger } = answer;
   byId("operations-figures").replaceChildren(
     tile("Events a second", rate(answer), `${format.count(ingestion.accepted)} since the start`),
-    tile("Waiting to be written", format.count(ingestion.waiting), "events"),
+    tile("Waiting events", format.count(ingestion.waiting), "to be written"),
     tile(
       "Rejected events",
       format.count(ingestion.rejected),

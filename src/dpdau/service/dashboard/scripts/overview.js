@@ -12,6 +12,7 @@ const DAYS = 90;
 
 let panels = [];
 let chosenRange = "month";
+let round = 0;
 
 /** Draw again what is on a canvas, whose colours do not follow the style sheet by themselves. */
 export function redrawOverview() {
@@ -44,6 +45,8 @@ const bound = () => {
 
 /** Ask for the chosen range and show it. Only published values are asked for: nothing is spent. */
 export async function loadOverview(failed) {
+  round += 1;
+  const own = round;
   byId("overview").setAttribute("aria-busy", "true");
   try {
     const range = await rangeChosen();
@@ -60,6 +63,8 @@ export async function loadOverview(failed) {
     const told = await Promise.all(
       newest.map((release) => api.get(`/releases/${release.release_id}/explain`)),
     );
+    // Another range was chosen while the answers were on their way.
+    if (own !== round) return;
     for (const panel of panels) panel.remove();
     panels = [];
     const cards = [
@@ -71,7 +76,7 @@ export async function loadOverview(failed) {
     for (const panel of panels) panel.draw();
     announce(`Showing ${format.day(range.start)} to ${format.day(range.end)}.`);
   } finally {
-    byId("overview").removeAttribute("aria-busy");
+    if (own === round) byId("overview").removeAttribute("aria-busy");
   }
 }
 
