@@ -13,9 +13,9 @@ import uvicorn
 
 from dpdau.application import Application
 from dpdau.bootstrap import build
-from dpdau.cli.synthetic import SyntheticActivity
 from dpdau.config import load_settings
 from dpdau.service import create_app
+from dpdau.simulation import SyntheticActivity
 from dpdau.store import MemoryStore
 from support.builders import FakeClock, columns
 from support.oracle import Event
@@ -38,7 +38,9 @@ class Live:
             days=days, daily_users=daily_users, delete_rate=0, end=last, seed=7
         )
         events = [
-            Event(each["user_id"], date.fromisoformat(each["day"])) for each in activity.events()
+            Event(f"user-{user}", date.fromordinal(arrivals.day))
+            for arrivals in activity.arrivals()
+            for user in arrivals.users
         ]
         ingestor = self.application.ingestor
         ingestor.apply(ingestor.pseudonymize(columns(events)))

@@ -41,11 +41,12 @@ def share_interval(part: float, part_half: float, whole: float, whole_half: floa
     """
     if whole <= whole_half:
         return Interval(0.0, 1.0)
-    leading = (whole - whole_half) * (whole + whole_half)
-    # (x̂ŷ)² − leading·(x̂² − h²), without subtracting large squares.
+    # All in units of ŷ, in which the quadratic is (1 − k²)·r² − 2·x̂·r + x̂² − h² = 0.
+    part, part_half, whole_half = part / whole, part_half / whole, whole_half / whole
+    leading = (1 - whole_half) * (1 + whole_half)
+    # x̂² − leading·(x̂² − h²), without subtracting large squares.
     spread = math.sqrt((part * whole_half) ** 2 + leading * part_half**2)
-    middle = part * whole
-    return Interval(_share((middle - spread) / leading), _share((middle + spread) / leading))
+    return Interval(_share((part - spread) / leading), _share((part + spread) / leading))
 
 
 def _share(number: float) -> float:
