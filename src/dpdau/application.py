@@ -46,6 +46,7 @@ from dpdau.views import (
     ReleaseView,
     RotationView,
     SeriesView,
+    StickinessView,
     ValueView,
     VerificationView,
 )
@@ -143,10 +144,16 @@ class Application:
         return self._priced(self.publisher.revise(metric, day, window_days))
 
     def series(
-        self, metric: Metric, start: date, end: date, window_days: int | None = None
+        self,
+        metric: Metric,
+        start: date,
+        end: date,
+        window_days: int | None = None,
+        *,
+        publish: bool = True,
     ) -> SeriesView:
-        """The values of a range of days, with the budgets of its periods."""
-        answer = self.publisher.series(metric, start, end, window_days)
+        """The values of a range of days, with the budgets of its periods; see `Publisher`."""
+        answer = self.publisher.series(metric, start, end, window_days, publish=publish)
         periods = sorted({release.period for release in answer.releases})
         delta = self.budget.rules.delta
         with self.store.read() as reader:
@@ -160,6 +167,13 @@ class Application:
             for release in answer.releases
         ]
         return SeriesView.of(answer, start, end, values, budgets)
+
+    def stickiness(self, start: date, end: date) -> StickinessView:
+        """DAU/MAU of the days of a range for which both are published; publishes nothing."""
+        daily, monthly = (
+            self.publisher.series(metric, start, end, publish=False) for metric in Metric
+        )
+        return StickinessView.of(daily, monthly, start, end)
 
     def publish(self, end: date | None = None, start: date | None = None) -> Iterator[Release]:
         """Publish what is due up to a day, by default the newest closed one."""

@@ -115,12 +115,25 @@ class Publisher:
         return self._on_demand.revise(rules, day, window_days, self._kept(rules, day))
 
     def series(
-        self, metric: Metric, start: date, end: date, window_days: int | None = None
+        self,
+        metric: Metric,
+        start: date,
+        end: date,
+        window_days: int | None = None,
+        *,
+        publish: bool = True,
     ) -> SeriesAnswer:
         """The values of a range of days, publishing closed days of a continual series.
 
         Under per-release mechanisms nothing new is released, so that a look at a range does
         not drain the budget: ask for each day.
+
+        Args:
+            metric: what is counted.
+            start: the first day.
+            end: the last day.
+            window_days: the trailing days counted; by default those of the metric's series.
+            publish: False for a mere look, which opens no period and releases nothing.
 
         Raises:
             InvalidValueError: if the range is empty, too long, or the window cannot be counted.
@@ -130,7 +143,7 @@ class Publisher:
         if not start <= end <= start + timedelta(days=_MAX_SERIES_DAYS):
             expected = f"a day from {start} on, at most {_MAX_SERIES_DAYS:,} days later"
             raise InvalidValueError("end", end.isoformat(), expected)
-        if self._in_series(rules, window_days):
+        if publish and self._in_series(rules, window_days):
             deque(self._publish_range(rules, start, end), maxlen=0)
         days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
         with self._store.read() as reader:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
 from dpdau.config import Settings
 from dpdau.errors import ForbiddenError, UnauthorizedError
 
-__all__ = ["KeyRing", "Needs", "Scope"]
+__all__ = ["GivenKey", "KeyRing", "Needs", "Scope"]
 
 _KEY_HEADER = APIKeyHeader(
     name="X-API-Key",
@@ -63,15 +63,14 @@ class KeyRing:
             )
         )
 
-    def require(self, key: str | None, scope: Scope) -> None:
-        """Pass if the key has the scope, or if no keys are set.
+    def scopes_of(self, key: str | None) -> frozenset[Scope]:
+        """What a key allows: everything if no keys are set.
 
         Raises:
             UnauthorizedError: if there is no key, or an unknown one.
-            ForbiddenError: if the key is known and does not have the scope.
         """
         if not self.grants:
-            return
+            return frozenset(Scope)
         digest = _digest(key or "")
         granted: frozenset[Scope] = frozenset()
         for known, scopes in self.grants:
@@ -79,8 +78,28 @@ class KeyRing:
                 granted |= scopes
         if not granted:
             raise UnauthorizedError
-        if scope not in granted:
+        return granted
+
+    def require(self, key: str | None, scope: Scope) -> None:
+        """Pass if the key has the scope, or if no keys are set.
+
+        Raises:
+            UnauthorizedError: if there is no key, or an unknown one.
+            ForbiddenError: if the key is known and does not have the scope.
+        """
+        if scope not in self.scopes_of(key):
             raise ForbiddenError(scope)
+
+
+async def _key_of(
+    key: Annotated[str | None, Security(_KEY_HEADER)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+) -> str | None:
+    return key or (bearer.credentials if bearer else None)
+
+
+GivenKey = Annotated[str | None, Depends(_key_of)]
+"""Declares a route's parameter that receives the request's key, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +112,14 @@ class Needs:
 
     scope: Scope
 
-    async def __call__(
-        self,
-        request: Request,
-        key: Annotated[str | None, Security(_KEY_HEADER)],
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    ) -> None:
+    async def __call__(self, request: Request, key: GivenKey) -> None:
         """Check the key of a request."""
         keys: KeyRing = request.app.state.keys
-        keys.require(key or (bearer.credentials if bearer else None), self.scope)
+        keys.require(key, self.scope)
 
     async def check(self, request: Request) -> None:
         """Check the key of a request whose dependencies are not resolved by FastAPI."""
-        await self(request, await _KEY_HEADER(request), await _BEARER(request))
+        await self(request, await _key_of(await _KEY_HEADER(request), await _BEARER(request)))
 
 
 def _digest(key: str) -> bytes:

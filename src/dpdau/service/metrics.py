@@ -128,6 +128,16 @@ class ServiceMetrics:
         self._refused.inc(report.outcome.refused_after_erasure)
         self._erased.inc(report.outcome.erased_users)
 
+    def ingestion(self) -> dict[str, int]:
+        """What was ingested since the start, in events, and the groups that were not stored."""
+        return {
+            "accepted": _total(self._accepted),
+            "rejected": _total(self._rejected),
+            "refused_after_erasure": _total(self._refused),
+            "waiting": _total(self._waiting),
+            "failed_commits": _total(self._failed_commits),
+        }
+
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -207,6 +217,12 @@ class _AccountCollector(Collector):
         yield GaugeMetricFamily(
             "dp_erasures_waiting", "Erasures whose pages wait to be purged.", value=waiting
         )
+
+
+def _total(metric: Counter | Gauge) -> int:
+    """The sum over all labels."""
+    samples = (sample for family in metric.collect() for sample in family.samples)
+    return round(sum(each.value for each in samples if not each.name.endswith("_created")))
 
 
 def quantile(ordered: Sequence[float], percent: int) -> float:

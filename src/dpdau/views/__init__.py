@@ -11,6 +11,7 @@ from dpdau.views.forecasts import ForecastView
 from dpdau.views.integrity import VerificationView
 from dpdau.views.releases import GuaranteeView, ReleaseView, SeriesView, ValueView
 from dpdau.views.rotations import RotationView
+from dpdau.views.stickiness import StickinessValueView, StickinessView
 
 __all__ = [
     "BudgetTotalsView",
@@ -25,6 +26,8 @@ __all__ = [
     "ReleaseView",
     "RotationView",
     "SeriesView",
+    "StickinessValueView",
+    "StickinessView",
     "ValueView",
     "VerificationView",
 ]

@@ -31,6 +31,7 @@ OPERATIONS = [
     "GET /dau/{day}",
     "GET /mau",
     "GET /series/{metric}",
+    "GET /stickiness",
     "GET /releases/{release_id}",
     "GET /releases/{release_id}/explain",
     "GET /plan",
@@ -48,11 +49,20 @@ OPERATIONS = [
     "POST /ledger/acknowledge",
     "GET /rekey",
     "GET /metrics",
+    "GET /operations",
+    "GET /whoami",
     "GET /",
     "GET /healthz",
     "GET /readyz",
 ]
-WITHOUT_INPUT = {"GET /", "GET /ledger/verify", "GET /rekey", "GET /healthz", "GET /readyz"}
+WITHOUT_INPUT = {
+    "GET /",
+    "GET /ledger/verify",
+    "GET /rekey",
+    "GET /whoami",
+    "GET /healthz",
+    "GET /readyz",
+}
 SETTINGS = {"retention_days": 61, "rate_limit_per_minute": 0}
 BASE_URL = "http://dpdau.test"
 

@@ -1,6 +1,17 @@
 """The routes, one module a subject."""
 
-from dpdau.service.routes import admin, budget, erasures, events, health, plans, releases
+from dpdau.service.routes import (
+    admin,
+    budget,
+    dashboard,
+    erasures,
+    events,
+    health,
+    identity,
+    operations,
+    plans,
+    releases,
+)
 
 __all__ = ["ROUTERS"]
 
@@ -11,5 +22,8 @@ ROUTERS = (
     budget.router,
     erasures.router,
     admin.router,
+    operations.router,
+    identity.router,
+    dashboard.router,
     health.router,
 )

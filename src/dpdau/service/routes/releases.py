@@ -1,9 +1,10 @@
-"""`GET /dau/{day}`, `/mau`, `/series/{metric}` and `/releases/{release_id}`: published values.
+"""`GET /dau/{day}`, `/mau`, `/series/{metric}`, `/stickiness`, `/releases/{release_id}`: values.
 
 Handlers are plain functions, which FastAPI runs in threads: a release may wait for the store.
 """
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import Response
@@ -12,10 +13,17 @@ from dpdau.model.calendar import optional_day
 from dpdau.model.releases import Metric
 from dpdau.service.answers import csv_answer, json_answer, prefers_csv
 from dpdau.service.auth import Needs, Scope
-from dpdau.service.context import Context
+from dpdau.service.context import Context, ServiceContext
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import DAY_SCHEMA, Day, MetricInPath, WindowDays
-from dpdau.views import ExplanationView, ReleaseView, SeriesView, ValueView
+from dpdau.views import (
+    ExplanationView,
+    ReleaseView,
+    SeriesView,
+    StickinessValueView,
+    StickinessView,
+    ValueView,
+)
 
 __all__ = ["router"]
 
@@ -40,6 +48,14 @@ _StartDay = Annotated[
 _ReleaseId = Annotated[
     str, Path(description="As releases carry it.", examples=["mau-30d-2025-10-07"])
 ]
+_Form = Annotated[
+    Literal["json", "csv"] | None,
+    Query(alias="format", description="Default: what Accept prefers, else JSON."),
+]
+_Accept = Annotated[str, Header(include_in_schema=False)]
+_CSV_TOO: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The values.", "content": {"text/csv": {"schema": {"type": "string"}}}}
+}
 
 
 @router.get(
@@ -72,10 +88,7 @@ def monthly(context: Context, end: _EndDay = None, window: WindowDays = None) ->
     "/series/{metric}",
     summary="The values of a range of days",
     response_model=SeriesView,
-    responses=problems(401, 403, 404, 422, 429, 503, 507)
-    | {
-        200: {"description": "The values.", "content": {"text/csv": {"schema": {"type": "string"}}}}
-    },
+    responses=problems(401, 403, 404, 422, 429, 503, 507) | _CSV_TOO,
 )
 def series(
     *,
@@ -84,19 +97,45 @@ def series(
     start: _StartDay = None,
     end: _EndDay = None,
     window: WindowDays = None,
-    form: Annotated[
-        Literal["json", "csv"] | None,
-        Query(alias="format", description="Default: what Accept prefers, else JSON."),
-    ] = None,
-    accept: Annotated[str, Header(include_in_schema=False)] = "",
+    publish: Annotated[
+        bool,
+        Query(
+            description="false for a mere look: no period is opened and nothing is released or "
+            "spent."
+        ),
+    ] = True,
+    form: _Form = None,
+    accept: _Accept = "",
 ) -> Response:
     """All published values of a range of days; closed days of a continual series are published."""
-    calendar = context.application.calendar
-    last = optional_day(end, "end") or calendar.last_closed_day()
-    first = optional_day(start, "start") or calendar.period_of(last).first
-    view = context.application.series(metric, first, last, window)
-    if form == "csv" or (form is None and prefers_csv(accept)):
+    first, last = _range(context, start, end)
+    view = context.application.series(metric, first, last, window, publish=publish)
+    if _wants_csv(form, accept):
         return csv_answer(_CSV_COLUMNS, [value.model_dump(mode="json") for value in view.releases])
+    return json_answer(view)
+
+
+@router.get(
+    "/stickiness",
+    summary="DAU as a share of MAU",
+    response_model=StickinessView,
+    responses=problems(401, 403, 422, 429, 503, 507) | _CSV_TOO,
+)
+def stickiness(
+    context: Context,
+    start: _StartDay = None,
+    end: _EndDay = None,
+    form: _Form = None,
+    accept: _Accept = "",
+) -> Response:
+    """DAU/MAU with its interval, for the days of a range on which both are published.
+
+    It is computed from published values alone, so it costs nothing and publishes nothing.
+    """
+    view = context.application.stickiness(*_range(context, start, end))
+    if _wants_csv(form, accept):
+        rows = [value.model_dump(mode="json") for value in view.values]
+        return csv_answer(list(StickinessValueView.model_fields), rows)
     return json_answer(view)
 
 
@@ -123,3 +162,13 @@ def explain(context: Context, release_id: _ReleaseId) -> Response:
     As fields and as sentences, all from the release, its ledger rows and the configuration.
     """
     return json_answer(context.application.explain(release_id))
+
+
+def _range(context: ServiceContext, start: str | None, end: str | None) -> tuple[date, date]:
+    calendar = context.application.calendar
+    last = optional_day(end, "end") or calendar.last_closed_day()
+    return optional_day(start, "start") or calendar.period_of(last).first, last
+
+
+def _wants_csv(form: str | None, accept: str) -> bool:
+    return form == "csv" or (form is None and prefers_csv(accept))
