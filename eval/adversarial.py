@@ -35,12 +35,12 @@ __all__ = ["ADVERSARIES", "Adversary", "main"]
 _TRIALS = 400
 _QUICK_TRIALS = 12
 _ASKED = 200
-_READERS = 30
+_READERS = 100
 _GROUP = 4
 _FAKES = 200
 _SMALLEST_SHOWN = 50
 _SEEN_ON = 10
-_ENDS_ON = 20
+_LENGTHS = 20
 _TARGET = "target"
 
 
@@ -158,21 +158,26 @@ def _in_and_out(
 # --- sliding windows -----------------------------------------------------------------------
 
 
+def _windows(arena: Arena) -> list[tuple[int, int]]:
+    """(end, days) of windows that hold the day on which the target may have been there."""
+    ends = range(_SEEN_ON, arena.period.days)
+    return [(end, end - _SEEN_ON + more) for more in range(1, _LENGTHS + 1) for end in ends]
+
+
 def _sliding_naive(is_present: bool, chance: Generator) -> Score:  # noqa: FBT001 - a world
     epsilon = load_settings().epsilon_mau
-    asked = _ENDS_ON - _SEEN_ON
+    asked = (28 - _SEEN_ON) * _LENGTHS
     return float((is_present + chance.laplace(scale=1 / epsilon, size=asked)).sum()) - asked / 2
 
 
 def _sliding(is_present: bool) -> tuple[Score, float]:  # noqa: FBT001 - a world
     arena = Arena()
     arena.tell([_TARGET] * is_present, _SEEN_ON)
-    arena.close(_ENDS_ON)
+    arena.close(arena.period.days - 1)
     answers = []
-    for end in range(_SEEN_ON, _ENDS_ON):
-        # Every window is another one, and the target is in all of them.
+    for end, window_days in _windows(arena):
         try:
-            answers.append(arena.release(Metric.MAU, end, end - _SEEN_ON + 2).estimate_raw)
+            answers.append(arena.release(Metric.MAU, end, window_days).estimate_raw)
         except BudgetExhaustedError:
             break
     allowed = allowed_by_budget(arena.application, Metric.MAU, arena.day(0))

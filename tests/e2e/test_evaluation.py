@@ -1,0 +1,90 @@
+"""The evaluation as a sceptic runs it, in its small setting, from the commands to the notebook."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import plots
+from _experiment import open_experiment
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "eval" / "notebooks" / "evaluation.ipynb"
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    """This process's environment, with a place for results."""
+    own = {"DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT / "tools")}
+    return os.environ | own  # noqa: TID251 - inherited, not read
+
+
+COMMANDS = {
+    "evaluate": ["--quick"],
+    "baselines": ["--quick"],
+    "adversarial": ["--quick"],
+    "audit": ["--quick", "--metrics", "dau", "--sketches", "set", "hllpp"],
+}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of every command."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    for name, options in COMMANDS.items():
+        done = subprocess.run(  # noqa: S603 - our own scripts
+            [sys.executable, str(ROOT / "eval" / f"{name}.py"), *options],
+            env=environment(folder),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+    return folder
+
+
+@pytest.mark.slow
+def test_every_figure_can_be_drawn_of_what_the_commands_measure(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    drawn, missing = plots.draw(open_experiment())
+    assert missing == []
+    assert len(drawn) == len(plots.FIGURES)
+
+
+@pytest.mark.slow
+def test_the_notebook_tells_its_story_from_these_results(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    place = {"metadata": {"path": str(NOTEBOOK.parent)}}
+    NotebookClient(notebook, timeout=120, resources=place).execute()
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert "Every table is there." in cells[1].outputs[0].text
+    assert all(cell.outputs for cell in cells[1:])
+
+
+def test_the_notebook_is_kept_without_results() -> None:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_what_cannot_be_used_is_one_clear_line(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S603 - our own scripts
+        [sys.executable, str(ROOT / "eval" / f"{name}.py"), "--experiment", "../elsewhere"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "../elsewhere" in done.stdout + done.stderr
