@@ -90,6 +90,11 @@ bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 	@for script in $(BENCHES); do \
 		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
 
+.PHONY: eval
+eval: $(DEVELOPMENT) $(EXAMPLE) ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
+	@for part in evaluate baselines adversarial audit; do \
+		echo "== $$part"; PYTHONPATH=tools $(BIN)/python eval/$$part.py || exit 1; done
+
 .PHONY: plots
 plots: $(DEVELOPMENT) ## draw the newest results of `make eval`
 	PYTHONPATH=tools $(BIN)/python eval/plots.py

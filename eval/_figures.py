@@ -80,7 +80,9 @@ def styled() -> Iterator[None]:
 
 def error_by_epsilon(rows: Rows) -> Figure:
     """Root-mean-square error against the period's ε, from the table `accuracy`."""
-    rows = [row for row in rows if row["sketch"] == "set"]
+    log = rows[0]["activity"]
+    rows = [row for row in rows if row["sketch"] == "set" and row["activity"] == log]
+    epsilons = sorted({row["epsilon"] for row in rows})
     figure, panels = _by_metric(rows)
     for metric, axes in panels.items():
         for mechanism, points in _grouped(_of(rows, metric), "mechanism").items():
@@ -88,6 +90,8 @@ def error_by_epsilon(rows: Rows) -> Figure:
         _log_axes(
             axes, "ε of everything published in the month", "error in users (root mean square)"
         )
+        axes.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons], minor=False)
+        axes.minorticks_off()
         axes.set_title(_METRIC_NAMES[metric])
         axes.legend()
     return figure
@@ -100,8 +104,7 @@ def error_by_population(rows: Rows) -> Figure:
         for mechanism, points in _grouped(_of(rows, metric), "mechanism").items():
             _interval_line(axes, points, "users", "relative_error", label=mechanism)
         _log_axes(axes, "people counted on a day", "relative error")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         axes.set_title(_METRIC_NAMES[metric])
         axes.legend()
     return figure
@@ -125,38 +128,44 @@ def error_by_flips(rows: Rows) -> Figure:
         )
         axes.set_xticks(list(positions), [_bound_name(row["w"]) for row in found])
         axes.set_xlabel("flips counted per person and month (w)")
+        axes.set_yscale("symlog", linthresh=10)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_ylabel("users")
         axes.grid(visible=False, axis="x")
         axes.set_title(_METRIC_NAMES[metric])
-        axes.legend()
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
     return figure
 
 
 def month(rows: Rows) -> Figure:
-    """What is published, with 95 % intervals, over the truth, from the table `month`."""
+    """What is published over the truth, and its error within 95 % intervals, from `month`."""
     rows = [row for row in rows if row["mechanism"] == "continual"]
-    figure, panels = _by_metric(rows)
-    for metric, axes in panels.items():
+    metrics = sorted({row["metric"] for row in rows})
+    figure = Figure(figsize=(_WIDTH, 1.6 * _HEIGHT), layout="constrained")
+    grid = figure.subplots(2, len(metrics), squeeze=False, sharex="col", height_ratios=[3, 2])
+    for column, metric in enumerate(metrics):
         found = sorted(_of(rows, metric), key=lambda row: row["day"])
-        days = _days(found)
-        axes.fill_between(
-            days,
-            [row["lower_95"] for row in found],
-            [row["upper_95"] for row in found],
-            color=_ACCENT,
-            alpha=0.22,
-            linewidth=0,
-            label="95 % interval",
-        )
-        axes.plot(days, [row["estimate"] for row in found], color=_ACCENT, label="published")
-        axes.plot(
-            days, [row["true_count"] for row in found], ".", color=_INK, markersize=4, label="truth"
-        )
-        _date_axis(axes)
-        axes.set_title(_METRIC_NAMES[metric])
-        axes.set_ylabel("users")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.legend()
+        days, truth = _days(found), _column(found, "true_count")
+        above, below = grid[0][column], grid[1][column]
+        for axes, zero in ((above, np.zeros(len(found))), (below, truth)):
+            axes.fill_between(
+                days,
+                _column(found, "lower_95") - zero,
+                _column(found, "upper_95") - zero,
+                color=_ACCENT,
+                alpha=0.22,
+                linewidth=0,
+                label="95 % interval",
+            )
+            axes.plot(days, _column(found, "estimate") - zero, color=_ACCENT, label="published")
+            axes.plot(days, truth - zero, ".", color=_INK, markersize=4, label="truth")
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        above.set_title(_METRIC_NAMES[metric])
+        above.set_ylabel("users")
+        below.set_ylabel("off by (users)")
+        _date_axis(below)
+        above.legend()
     return figure
 
 
@@ -351,6 +360,10 @@ def _date_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(
         ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     )
+
+
+def _column(rows: Rows, name: str) -> NDArray[np.float64]:
+    return np.array([row[name] for row in rows], dtype=float)
 
 
 def _days(rows: Rows) -> NDArray[np.datetime64]:

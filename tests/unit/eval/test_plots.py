@@ -52,6 +52,7 @@ def budgets() -> list[dict[str, Any]]:
 TABLES: dict[str, list[dict[str, Any]]] = {
     "accuracy": [
         {
+            "activity": "simulated",
             "metric": metric,
             "sketch": "set",
             "mechanism": mechanism,
@@ -173,7 +174,7 @@ def test_a_figure_changes_no_row_and_labels_what_it_shows(figure_of: Any) -> Non
     visible = [axes for axes in figure.axes if axes.get_visible()]
     assert visible
     for axes in visible:
-        assert axes.get_title(loc="left") or axes.get_title() or axes.get_xlabel()
+        assert axes.get_title(loc="left") or axes.get_xlabel() or axes.get_ylabel()
 
 
 def test_what_was_not_evaluated_is_said(
