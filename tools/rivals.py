@@ -52,11 +52,17 @@ class LinearRival:
         return self.sensitivity / mu * root_mean_square(norms)
 
     def release(self, totals: NDArray[np.int64], mu: float) -> Array:
-        """T estimates, with noise from OpenDP's sampler; μ-GDP but for its rounding."""
+        """Estimates, with noise from OpenDP's sampler; μ-GDP but for its rounding.
+
+        Args:
+            totals: T presence totals, or a column of them for each of several periods.
+            mu: of each period.
+        """
         vectors = dp.vector_domain(dp.atom_domain(T=float, nan=False))
         distance = dp.l2_distance(T=float)
         measure = dp.m.make_gaussian(vectors, distance, scale=self.sensitivity / mu)
-        noisy: Array = np.array(measure((self.measured @ totals).tolist()))
+        exact = self.measured @ totals
+        noisy: Array = np.reshape(measure(exact.ravel().tolist()), exact.shape)
         return self.answered @ noisy
 
 
