@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
 from dpdau.errors import InvalidValueError
@@ -23,15 +22,7 @@ _TRUTH_SUFFIX = ".truth.csv"
 _MAU_WINDOW_DAYS = 30
 # A day closes a day after its end: with the default LATENESS_HOURS, and days in UTC.
 _LATENESS_DAYS = 1
-_SCHEMA = pa.schema(
-    {
-        "user_id": pa.string(),
-        "op": pa.string(),
-        "scope": pa.string(),
-        "day": pa.string(),
-        "metadata.arrived": pa.string(),
-    }
-)
+_COLUMNS = ("user_id", "op", "scope", "day", "metadata.arrived")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +167,7 @@ class _JsonLines:
 class _CommaSeparated:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._file.write((",".join(_SCHEMA.names) + "\n").encode())
+        self._file.write((",".join(_COLUMNS) + "\n").encode())
 
     def write(self, columns: dict[str, list[str | None]]) -> None:
         for row in zip(*columns.values(), strict=True):
@@ -186,15 +177,21 @@ class _CommaSeparated:
 @dataclass(frozen=True, slots=True)
 class _Parquet:
     writer: Any
+    table: Callable[[dict[str, list[str | None]]], Any]
 
     def write(self, columns: dict[str, list[str | None]]) -> None:
-        self.writer.write_table(pa.Table.from_pydict(columns, schema=_SCHEMA))
+        self.writer.write_table(self.table(columns))
 
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[_Sink]:
-    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
-        yield _Parquet(writer)
+    # Loaded late: most commands write no Parquet, and it takes a while.
+    import pyarrow as pa  # noqa: PLC0415 - as said
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as said
+
+    schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        yield _Parquet(writer, partial(pa.Table.from_pydict, schema=schema))
 
 
 def _text(
