@@ -29,7 +29,7 @@ EXAMPLE := $(VENV)/.example
 
 .PHONY: help
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r name meaning; do printf '%-18s %s\n' "$$name" "$$meaning"; done
 
 # --- the product ---------------------------------------------------------------------------
@@ -94,6 +94,13 @@ bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 eval: $(DEVELOPMENT) $(EXAMPLE) ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \
 		echo "== $$part"; PYTHONPATH=tools $(BIN)/python eval/$$part.py || exit 1; done
+
+.PHONY: eval-rivals
+eval-rivals: $(DEVELOPMENT) ## install the libraries that eval/baselines.py compares with
+	@set -e; for pair in "opendp opendp[polars]==0.16.0" "pipelinedp pipeline-dp==0.3.1 pyarrow" \
+		"tumult tmlt.analytics==0.21.0"; do \
+		set -- $$pair; folder=$(VENV)/rivals/$$1; shift; \
+		$(PYTHON) -m venv "$$folder"; "$$folder/bin/python" -m pip install --quiet "$$@"; done
 
 .PHONY: plots
 plots: $(DEVELOPMENT) ## draw the newest results of `make eval`
