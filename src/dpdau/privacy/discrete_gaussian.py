@@ -210,7 +210,14 @@ def discrete_gaussian_sigma(
     low = high / 1.125
     while holds(low):
         low /= 1.125
-    return bisect(holds, low, high)
+    sigma = bisect(holds, low, high)
+    # In its last digits the curve is not quite monotone as floats compute it, so the smallest ε of
+    # this σ, searched for by itself, may come out a few digits above.
+    step = math.ulp(sigma)
+    while discrete_gaussian_epsilon(sensitivity_squared, sigma, dimension, delta) > epsilon:
+        sigma += step
+        step *= 2
+    return sigma
 
 
 def _is_private(noise: LatticeNoise, epsilon: float, delta: float) -> bool:

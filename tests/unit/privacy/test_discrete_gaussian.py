@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import exact_privacy as exact
@@ -83,6 +83,24 @@ def test_sigma_is_the_smallest_that_satisfies_epsilon(
     assert discrete_gaussian_epsilon(squared, sigma, dimension, 1e-6) <= epsilon
     less = sigma * (1 - 1e-9)
     assert discrete_gaussian_epsilon(squared, less, dimension, 1e-6) > epsilon
+
+
+@given(
+    st.floats(-8, 3),
+    st.integers(0, 30),
+    st.sampled_from([1, 2, 31]),
+    st.floats(-12, -1),
+)
+@settings(max_examples=60, deadline=None)
+@example(log_epsilon=-4, bits=0, dimension=1, log_delta=-6)
+@example(log_epsilon=-6, bits=8, dimension=1, log_delta=-6)
+def test_the_price_of_the_sigma_for_an_epsilon_is_never_above_it(
+    log_epsilon: float, bits: int, dimension: int, log_delta: float
+) -> None:
+    """To the last digit: what is charged may not exceed what was asked for."""
+    epsilon, delta = 10.0**log_epsilon, 10.0**log_delta
+    sigma = discrete_gaussian_sigma(1 << bits, dimension, epsilon, delta)
+    assert discrete_gaussian_epsilon(1 << bits, sigma, dimension, delta) <= epsilon
 
 
 def test_discretisation_is_negligible_at_the_scale_of_a_series() -> None:
