@@ -228,9 +228,9 @@ def baselines(rows: Rows) -> Figure:
         ordered = sorted(found, key=lambda row: row["ratio"])
         names = [_baseline_name(row) for row in ordered]
         ratios = [row["ratio"] for row in ordered]
-        colours = [
-            _ACCENT if row["baseline"] == ordered[0]["baseline"] else _MUTED for row in ordered
-        ]
+        # A table begins with what the others are compared with.
+        ours = found[0]["baseline"]
+        colours = [_ACCENT if row["baseline"] == ours else _MUTED for row in ordered]
         axes.barh(range(len(names)), ratios, 0.6, color=colours)
         axes.set_yticks(range(len(names)), names, fontsize=8)
         for position, ratio in enumerate(ratios):

@@ -280,7 +280,7 @@ def _settings(options: argparse.Namespace) -> Iterator[Setting]:
     trials = options.trials or (_QUICK_TRIALS if options.quick else _TRIALS)
     if trials < 1:
         raise InvalidValueError("trials", trials, "at least 1")
-    for name in options.activity or (_LOGS[:1] if options.quick else _LOGS[:2]):
+    for name in options.activity or (_LOGS[:1] if options.quick else _LOGS):
         source = Source(
             name=name,
             users=options.users or (_QUICK_USERS if options.quick else settings.n_users),

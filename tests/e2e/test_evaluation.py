@@ -10,7 +10,9 @@ import pytest
 from nbclient import NotebookClient
 
 import plots
+import report
 from _experiment import open_experiment
+from _tables import TABLES
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "eval" / "notebooks" / "evaluation.ipynb"
@@ -55,6 +57,22 @@ def test_every_figure_can_be_drawn_of_what_the_commands_measure(
     drawn, missing = plots.draw(open_experiment())
     assert missing == []
     assert len(drawn) == len(plots.FIGURES)
+
+
+@pytest.mark.slow
+def test_the_document_can_be_written_anew_of_what_the_commands_measure(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    experiment = open_experiment()
+    plots.draw(experiment)
+    document = tmp_path / "evaluation.md"
+    marks = "".join(f"<!-- table {name} -->\n<!-- end -->\n" for name in TABLES)
+    document.write_text(marks, encoding="utf-8")
+    assert report.main(["--into", str(document)]) == 0
+    parts = document.read_text(encoding="utf-8").split("<!-- end -->")
+    assert len(parts) == len(TABLES) + 1
+    assert all(part.count("\n| ") >= 3 for part in parts[:-1])
 
 
 @pytest.mark.slow

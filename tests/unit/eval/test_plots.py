@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
+import _figures
 import plots
 from _experiment import Experiment, open_experiment
 
@@ -197,3 +198,16 @@ def test_a_bad_name_is_one_clear_line(
     assert plots.main(["--experiment", "../elsewhere"]) != 0
     assert capsys.readouterr().out.startswith("Error: ")
     assert not experiment.results.exists()
+
+
+def test_ours_stands_out_among_baselines_wherever_it_comes() -> None:
+    figure = _figures.baselines(
+        [
+            {**TABLES["baselines"][0], "baseline": name, "ratio": ratio}
+            for name, ratio in (("this product", 1.0), ("better", 0.5), ("worse", 2.0))
+        ]
+    )
+    (axes,) = (each for each in figure.axes if each.get_visible())
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    colours = {name: bar.get_facecolor() for name, bar in zip(names, axes.patches, strict=True)}
+    assert colours["better"] == colours["worse"] != colours["this product"]
