@@ -294,7 +294,13 @@ class TestKeys:
         sign_in(page, ADMIN_KEY)
         expect(page.get_by_text("Events a second")).to_be_visible()
         expect(page.get_by_role("link", name="Overview")).to_be_hidden()
+        expect(page.locator("#operations-erasures")).to_contain_text("None was requested yet.")
+        headers = {"X-API-Key": INGEST_KEY}
+        asked = httpx.post(f"{locked.url}/erasure", json={"user_id": "ada"}, headers=headers).json()
         page.get_by_role("button", name="Verify all").click()
+        record = page.locator("#operations-erasures tbody tr")
+        expect(record).to_contain_text(asked["erasure_id"])
+        expect(record).to_contain_text("done")
         expect(page.locator("#operations-ledger")).to_contain_text("All 0 rows were recomputed")
 
     def test_a_key_that_is_taken_back_asks_for_another(self, visit: Visit, locked: Live) -> None:

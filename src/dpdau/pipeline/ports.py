@@ -189,6 +189,10 @@ class Reader(Protocol):
         """The records of all erasures, oldest first."""
         ...
 
+    def newest_erasures(self, count: int) -> list[Erasure]:
+        """The records of the last erasures requested, at most so many, newest first."""
+        ...
+
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
         ...

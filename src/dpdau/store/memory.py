@@ -139,6 +139,10 @@ class _MemoryReader:
         records = self._state.erasures.values()
         return sorted(records, key=lambda erasure: (erasure.requested_at, erasure.erasure_id))
 
+    def newest_erasures(self, count: int) -> list[Erasure]:
+        """The records of the last erasures requested, at most so many, newest first."""
+        return self.erasures()[::-1][:count]
+
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
         return [erasure for erasure in self.erasures() if not erasure.is_finished]

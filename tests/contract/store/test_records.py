@@ -35,6 +35,8 @@ def test_erasures_are_kept_and_the_unfinished_ones_listed_by_age(store: Store) -
             transaction.put_erasure(one)
     with store.read() as reader:
         assert reader.unfinished_erasures() == [early, twin, late]
+        assert reader.newest_erasures(3) == [late, twin, early]
+        assert reader.newest_erasures(9) == [late, twin, early, done]
         assert reader.erasure("done") == done
         assert reader.erasure("late") == late
     with store.write() as transaction:

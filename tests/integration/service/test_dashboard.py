@@ -199,6 +199,17 @@ class TestOperations:
         ]
         assert {"charge", "body"}.isdisjoint(ledger["newest"][0])
 
+    def test_they_show_the_newest_erasures_and_name_nobody(self, service: Service) -> None:
+        for user in ("ada", "bob", "eve"):
+            service.clock.now += timedelta(minutes=1)
+            asked = service.client.post("/erasure", json={"user_id": user}).json()
+        told = service.client.get("/operations?rows=2").json()["erasures"]
+        assert len(told) == 2
+        assert told[0] == asked
+        assert told[0]["state"] == "done"
+        assert told[0]["requested_at"] > told[1]["requested_at"]
+        assert "eve" not in service.client.get("/operations").text
+
     def test_they_say_why_nothing_more_is_released(
         self, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -14,6 +14,7 @@ from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.context import Context
 from dpdau.service.openapi import problems
+from dpdau.views import ErasureView
 
 __all__ = ["router"]
 
@@ -61,6 +62,7 @@ class Operations(BaseModel):
     now: datetime = Field(description="When this was answered, to make rates of two answers.")
     ingestion: Ingestion
     erasures_waiting: int = Field(description="Erasures whose pages wait to be purged.")
+    erasures: list[ErasureView] = Field(description="The last ones requested, newest first.")
     days_due: int = Field(description="Closed days of continual series that wait to be published.")
     ledger: LedgerState
 
@@ -73,9 +75,11 @@ class Operations(BaseModel):
 )
 def operations(
     context: Context,
-    rows: Annotated[int, Query(ge=0, le=100, description="How many rows of the ledger.")] = 10,
+    rows: Annotated[
+        int, Query(ge=0, le=100, description="How many rows of the ledger, and erasures.")
+    ] = 10,
 ) -> Response:
-    """Ingestion since the start, what waits, and the ledger's newest rows.
+    """Ingestion since the start, what waits, and the newest erasures and rows of the ledger.
 
     Whether the ledger is whole is what `readyz` knows; `GET /ledger/verify` recomputes all of it.
     """
@@ -85,11 +89,13 @@ def operations(
         count = 0 if head is None else head.sequence
         newest = reader.ledger(after=max(count - rows, 0))
         waiting = len(reader.unfinished_erasures())
+        erasures = reader.newest_erasures(rows)
     return json_answer(
         Operations(
             now=application.calendar.now(),
             ingestion=Ingestion(**context.metrics.ingestion()),
             erasures_waiting=waiting,
+            erasures=[ErasureView.of(each) for each in erasures],
             days_due=application.publisher.due_days(),
             ledger=LedgerState(
                 rows=count,

@@ -168,6 +168,9 @@ SELECT body FROM erasures WHERE request_key = :request_key;
 -- erasures --
 SELECT body FROM erasures ORDER BY requested_at, erasure_id;
 
+-- newest_erasures --
+SELECT body FROM erasures ORDER BY requested_at DESC, erasure_id DESC LIMIT :count;
+
 -- unfinished_erasures --
 SELECT body FROM erasures WHERE NOT is_finished ORDER BY requested_at, erasure_id;
 

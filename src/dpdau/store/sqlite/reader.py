@@ -146,6 +146,10 @@ class SqliteReader:
         """The records of all erasures, oldest first."""
         return self._erasures(self._session.rows("erasures"))
 
+    def newest_erasures(self, count: int) -> list[Erasure]:
+        """The records of the last erasures requested, at most so many, newest first."""
+        return self._erasures(self._session.rows("newest_erasures", count=count))
+
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
         return self._erasures(self._session.rows("unfinished_erasures"))

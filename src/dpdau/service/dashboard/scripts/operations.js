@@ -49,9 +49,13 @@ function show(answer, failed) {
     tile("Days due", format.count(answer.days_due), "closed and not published"),
   );
   // Left alone while nothing is new, so that whoever reads or scrolls it is not disturbed.
-  const state = JSON.stringify([ledger, verified]);
+  const state = JSON.stringify([ledger, verified, answer.erasures]);
   if (state === shown) return;
   shown = state;
+  byId("operations-erasures").replaceChildren(
+    element("h2", { id: "erasures-title" }, "Erasures"),
+    answer.erasures.length ? erasures(answer.erasures) : element("p", {}, "None was requested yet."),
+  );
   byId("operations-ledger").replaceChildren(
     element(
       "header",
@@ -99,6 +103,24 @@ function newest(rows) {
       element("code", { title: row.hash }, row.hash.slice(0, 12)),
     ]),
   );
+}
+
+function erasures(records) {
+  return table(
+    "The last erasures requested",
+    ["Requested", "State", "Took", "People named", "Record"],
+    records.map((record) => [
+      format.moment(record.requested_at),
+      record.refusal === null ? record.state : `${record.state}: ${record.refusal}`,
+      record.completed_at === null ? "–" : duration(record),
+      format.count(record.users),
+      element("code", {}, record.erasure_id),
+    ]),
+  );
+}
+
+function duration({ requested_at, completed_at }) {
+  return `${format.error(format.secondsOf(completed_at) - format.secondsOf(requested_at))} s`;
 }
 
 async function verify(failed) {
