@@ -96,7 +96,7 @@ bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \
-		echo "== $$part"; PYTHONPATH=tools $(BIN)/python eval/$$part.py || exit 1; done
+		echo "== $$part"; $(BIN)/python eval/$$part.py || exit 1; done
 
 .PHONY: eval-rivals
 eval-rivals: ## install the libraries that eval/baselines.py compares with
@@ -105,7 +105,7 @@ eval-rivals: ## install the libraries that eval/baselines.py compares with
 
 .PHONY: plots
 plots: $(DEVELOPMENT) ## draw the newest results of `make eval`
-	PYTHONPATH=tools $(BIN)/python eval/plots.py
+	$(BIN)/python eval/plots.py
 
 .PHONY: lock
 lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml

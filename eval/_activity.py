@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
+import _tools  # noqa: F401 - finds the next one
 from cdnow import find_log, read_log
 from dpdau.config import load_settings
 from dpdau.errors import FileUnreadableError

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+import _tools  # noqa: F401 - finds the next one
 from _pipeline import product
 from dpdau.application import Application
 from dpdau.hashing import Sampler

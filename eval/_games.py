@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+import _tools  # noqa: F401 - finds the next one
 from _pipeline import product
 from dpdau.application import Application
 from dpdau.model.calendar import Period

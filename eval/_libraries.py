@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+import _tools  # noqa: F401 - finds the next one
 import rivals
 from dpdau.privacy.gaussian_curve import gaussian_mu
 

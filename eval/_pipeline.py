@@ -7,6 +7,7 @@ from typing import Any
 
 from pyroaring import BitMap
 
+import _tools  # noqa: F401 - finds the next one
 from _activity import Activity
 from dpdau.application import Application
 from dpdau.bootstrap import build

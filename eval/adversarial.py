@@ -1,6 +1,6 @@
 """Attackers: what each wants, how it goes against a naive service, and how it goes here.
 
-PYTHONPATH=tools python eval/adversarial.py [--only NAME …] [--trials N] [--quick]
+python eval/adversarial.py [--only NAME …] [--trials N] [--quick]
 
 Most play for one bit: a target exists or does not, with equal odds, and everything else is known to
 the attacker. Here they play against the real product; the naive services are a few lines each.
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.random import Generator, default_rng  # noqa: TID251 - naive services have seeds
 from rich.console import Console
 
+import _options
 from _experiment import open_experiment, run_trials, show
 from _games import (
     Arena,
@@ -420,8 +421,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [*(each.name for each in ADVERSARIES), _DRAINING]
     parser = argparse.ArgumentParser(description="Attack the product, and naive services.")
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--trials", type=int, help=f"games of each (default: {_TRIALS})")
-    parser.add_argument("--seed", type=int, help="of the naive services (default: DEFAULT_SEED)")
+    parser.add_argument("--trials", type=_options.count, help=f"games of each (default: {_TRIALS})")
+    parser.add_argument(
+        "--seed", type=_options.seed, help="of the naive services (default: DEFAULT_SEED)"
+    )
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK_TRIALS} games")
     parser.add_argument("--experiment", metavar="NAME", help="default: EXPERIMENT_ID")
     options = parser.parse_args(arguments)

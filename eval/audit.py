@@ -1,6 +1,6 @@
 """How much privacy is lost, measured: a lower bound by an auditor who trusts nobody.
 
-PYTHONPATH=tools python eval/audit.py [--months N] [--quick]
+python eval/audit.py [--months N] [--quick]
 
 The auditor lets the real product publish many months with and without one person, the canary, whose
 presence costs most, and sees what any reader sees. How well the two can be told apart proves how
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import ndtri
 
+import _options
 from _canary import Month, Played, play
 from _experiment import open_experiment, run_trials, show
 from dpdau.config import load_settings
@@ -338,7 +339,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[Mechanism.CONTINUAL, Mechanism.GAUSSIAN, Mechanism.LAPLACE],
         choices=[Mechanism.CONTINUAL, Mechanism.GAUSSIAN, Mechanism.LAPLACE],
     )
-    add("--months", type=int, help=f"with the canary, and as many without (default: {_MONTHS})")
+    add(
+        "--months",
+        type=_options.count,
+        help=f"with the canary, and as many without (default: {_MONTHS})",
+    )
     add("--quick", action="store_true", help=f"{_QUICK_MONTHS} months")
     add("--experiment", metavar="NAME", help="where results go (default: EXPERIMENT_ID)")
     return parser

@@ -1,6 +1,6 @@
 """Our series against what one would otherwise use, each at its best for the same budget of a month.
 
-PYTHONPATH=tools python eval/baselines.py --activity simulated cdnow --epsilon 3
+python eval/baselines.py --activity simulated cdnow --epsilon 3
 
 `make eval-rivals` installs the other libraries; without it they are left out.
 """
@@ -21,6 +21,8 @@ from pyroaring import BitMap, BitMap64
 from rich.console import Console
 
 import _libraries
+import _options
+import _tools  # noqa: F401 - finds the next one
 import rivals
 from _accuracy import run_case
 from _activity import Activity
@@ -28,7 +30,7 @@ from _cases import SIMULATED, Case, Source, Way, ways_to_publish
 from _experiment import open_experiment, run_trials, show
 from _pipeline import product
 from dpdau.config import load_settings
-from dpdau.errors import DpdauError, InvalidValueError
+from dpdau.errors import DpdauError
 from dpdau.model.calendar import Period
 from dpdau.model.releases import Mechanism, Metric, SketchKind
 from dpdau.privacy.flippancy import LimiterState
@@ -278,8 +280,6 @@ def _row(setting: Setting, month: Period, tried: Tried, own: float) -> dict[str,
 def _settings(options: argparse.Namespace) -> Iterator[Setting]:
     settings = load_settings()
     trials = options.trials or (_QUICK_TRIALS if options.quick else _TRIALS)
-    if trials < 1:
-        raise InvalidValueError("trials", trials, "at least 1")
     for name in options.activity or (_LOGS[:1] if options.quick else _LOGS):
         source = Source(
             name=name,
@@ -331,10 +331,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--activity", nargs="+", metavar="LOG", help=f"{', '.join(_LOGS)}, or files of events")
-    add("--epsilon", nargs="+", type=float, default=[3.0], help="of a month, per user and metric")
-    add("--trials", type=int, help=f"months per baseline (default: {_TRIALS})")
-    add("--users", type=int, help="people in the simulation (default: N_USERS)")
-    add("--seed", type=int, help="of the simulation (default: DEFAULT_SEED)")
+    add(
+        "--epsilon",
+        nargs="+",
+        type=_options.privacy_loss,
+        default=[3.0],
+        help="of a month, per user and metric",
+    )
+    add("--trials", type=_options.count, help=f"months per baseline (default: {_TRIALS})")
+    add("--users", type=_options.count, help="people in the simulation (default: N_USERS)")
+    add("--seed", type=_options.seed, help="of the simulation (default: DEFAULT_SEED)")
     add("--quick", action="store_true", help="a small setting, for a first impression")
     add("--experiment", metavar="NAME", help="where results go (default: EXPERIMENT_ID)")
     environments = Path(sys.prefix) / "rivals"

@@ -1,6 +1,6 @@
 """How accurate published numbers are: many months through the real pipeline, against the truth.
 
-PYTHONPATH=tools python eval/evaluate.py
+python eval/evaluate.py
     --sketches set theta hllpp --epsilons 0.1 0.3 0.5 1 3 --mechanisms continual gaussian laplace
 
 Results go to `DATA_DIR/experiments/EXPERIMENT_ID/`; docs/evaluation.md says how to read them.
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+import _options
 import _sweeps
 from _accuracy import run_case, summary
 from _cases import SIMULATED, Case, Source, Way, ways_to_publish
@@ -179,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--epsilons",
         nargs="+",
-        type=float,
+        type=_options.privacy_loss,
         metavar="EPSILON",
         help="what all values of one metric cost together in a month, per user "
         f"(default: {' '.join(f'{each:g}' for each in _EPSILONS)})",
@@ -193,12 +194,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=_MECHANISMS,
     )
     add("--metrics", nargs="+", type=Metric, default=list(Metric), metavar="METRIC")
-    add("--trials", type=int, default=None, help=f"months per case (default: {_TRIALS})")
+    add("--trials", type=_options.count, default=None, help=f"months per case (default: {_TRIALS})")
     logs = parser.add_mutually_exclusive_group()
     logs.add_argument("--activity", nargs="+", choices=_LOGS, help="which logs (default: all)")
     logs.add_argument("--events", nargs="+", metavar="FILE", help="logs of your own instead")
-    add("--users", type=int, help="people in the simulation (default: N_USERS)")
-    add("--seed", type=int, help="of the simulation (default: DEFAULT_SEED)")
+    add("--users", type=_options.count, help="people in the simulation (default: N_USERS)")
+    add("--seed", type=_options.seed, help="of the simulation (default: DEFAULT_SEED)")
     add(
         "--sweeps",
         action=argparse.BooleanOptionalAction,

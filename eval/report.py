@@ -1,6 +1,6 @@
 """Write the tables and figures of an experiment into a document, between its marks.
 
-PYTHONPATH=tools python eval/report.py [--experiment NAME] [--into FILE]
+python eval/report.py [--experiment NAME] [--into FILE]
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`; figures are copied from
 `DATA_DIR/plots/EXPERIMENT_ID/` to wherever the document shows `images/evaluation-NAME.png`.

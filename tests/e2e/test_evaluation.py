@@ -20,8 +20,7 @@ NOTEBOOK = ROOT / "eval" / "notebooks" / "evaluation.ipynb"
 
 def environment(data_dir: Path) -> dict[str, str]:
     """This process's environment, with a place for results."""
-    own = {"DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT / "tools")}
-    return os.environ | own  # noqa: TID251 - inherited, not read
+    return os.environ | {"DATA_DIR": str(data_dir)}  # noqa: TID251 - inherited, not read
 
 
 COMMANDS = {
@@ -106,3 +105,29 @@ def test_what_cannot_be_used_is_one_clear_line(name: str, tmp_path: Path) -> Non
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert "../elsewhere" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("evaluate", ["--trials", "0"]),
+        ("evaluate", ["--epsilons", "-1"]),
+        ("evaluate", ["--users", "0"]),
+        ("evaluate", ["--seed", "-3"]),
+        ("baselines", ["--epsilon", "inf"]),
+        ("adversarial", ["--trials", "many"]),
+        ("audit", ["--months", "0"]),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(name: str, options: list[str]) -> None:
+    done = subprocess.run(  # noqa: S603 - our own scripts
+        [sys.executable, str(ROOT / "eval" / f"{name}.py"), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert options[0] in last
+    assert "expected a" in last
+    assert repr(options[1]) in last

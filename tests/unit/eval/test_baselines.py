@@ -111,11 +111,3 @@ def test_only_as_many_first_days_count_as_are_paid_for(
         assert not (days & ~present).any()
         # The first ones: whoever is counted on a day was counted on all earlier days of theirs.
         assert ((present.cumsum(axis=0) <= bound) & present == days).all()
-
-
-def test_bad_numbers_are_one_clear_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    assert baselines.main(["--trials", "-1"]) != 0
-    assert "trials" in capsys.readouterr().err
