@@ -1,7 +1,6 @@
 """Games for one hidden bit: does the target exist? And what the guarantee allows at most."""
 
 import math
-from _statistics import share
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -26,7 +25,6 @@ __all__ = [
     "allowed_by_plan",
     "direction",
     "projected",
-    "success",
 ]
 
 _FIRST_DAY = date(2025, 2, 1)
@@ -119,12 +117,3 @@ def allowed_by_budget(application: Application, metric: Metric, day: date) -> fl
     budget = application.budget_of(metric, day)
     likely = math.exp(budget.epsilon_spent)
     return (likely + application.budget.rules.delta) / (1 + likely)
-
-
-def success(scores: Sequence[tuple[bool, Score]]) -> tuple[float, float, float]:
-    """How often an attacker was right, with a 95 % interval.
-
-    Args:
-        scores: (whether the target existed, what the attacker made of it).
-    """
-    return share(sum((score > 0) is present for present, score in scores), len(scores))

@@ -32,8 +32,10 @@ from dpdau.privacy.gaussian_curve import gaussian_epsilon
 __all__ = ["lower_epsilon", "lower_mu", "main"]
 
 _MONTHS = 800
-_QUICK_MONTHS = 120
+_QUICK_MONTHS = 160
 _CONFIDENCE = 0.95
+# At 95 % one in some hundred audits of an honest product goes beyond the claim; at this, none does.
+_BEYOND_DOUBT = 1 - 1e-6
 # A month's ε that a few hundred months tell well; the noise is the same but for its size.
 _SERIES_EPSILON = 8.0
 _RELEASE_EPSILON = 1.0
@@ -41,8 +43,9 @@ _RELEASES_TOTAL = 1e3
 _LOG2_REGISTERS = 4
 _HALVED = 0.5
 _QUANTILES = np.linspace(0.02, 0.98, 49)
-# Half of the noise shows soon, and where every day is a game of its own a month has many.
-_FEWER = 5
+# Half of the noise shows soon, and where every day is a game of its own a month has many. With fewer
+# than 160 months, half of the noise is missed more often than once in a million times.
+_FEWER, _FEWEST = 5, 160
 
 Array = NDArray[np.float64]
 
@@ -140,18 +143,17 @@ class Game:
     def months(self, asked: int) -> int:
         """How many it needs in each of the two worlds, if a whole month is one game elsewhere."""
         needs_fewer = self._is_pure or self.noise_scale != 1
-        return max(2, asked // _FEWER) if needs_fewer else asked
+        return max(min(asked, _FEWEST), asked // _FEWER) if needs_fewer else asked
 
     def audited(self, absent: Sequence[Played], present: Sequence[Played]) -> dict[str, Any]:
         """A row of the table `audit`."""
-        figures = (
-            _by_epsilon(absent, present) if self._is_pure else _by_mu(absent, present, self.delta)
-        )
-        claimed, lower = figures["claimed_mu"], figures["lower_mu"]
-        if claimed is None:
-            claimed, lower = figures["claimed_epsilon"], figures["lower_epsilon"]
-        within = lower <= claimed
+        judged = _by_epsilon if self._is_pure else _by_mu
+        loss = "epsilon" if self._is_pure else "mu"
+        figures = judged(absent, present, self.delta, _CONFIDENCE)
+        claimed, lower = figures[f"claimed_{loss}"], figures[f"lower_{loss}"]
         honest = self.noise_scale == 1
+        sure = judged(absent, present, self.delta, _BEYOND_DOUBT) if honest else figures
+        within = sure[f"lower_{loss}"] <= claimed
         return {
             "metric": self.metric.value,
             "sketch": self.sketch.value,
@@ -179,7 +181,9 @@ _VERDICTS = {
 }
 
 
-def _by_mu(absent: Sequence[Played], present: Sequence[Played], delta: float) -> dict[str, Any]:
+def _by_mu(
+    absent: Sequence[Played], present: Sequence[Played], delta: float, confidence: float
+) -> dict[str, Any]:
     """The whole month as one Gaussian measurement in the direction in which the canary moves it."""
     direction, shift, sigma = _direction(present[0])
     claimed = shift / sigma
@@ -188,7 +192,7 @@ def _by_mu(absent: Sequence[Played], present: Sequence[Played], delta: float) ->
         for world in (absent, present)
     ]
     # Half-way, which is best and known beforehand.
-    lower = lower_mu(scores[0], scores[1], claimed / 2, _CONFIDENCE)
+    lower = lower_mu(scores[0], scores[1], claimed / 2, confidence)
     return {
         "claimed_mu": claimed,
         "lower_mu": lower,
@@ -220,8 +224,10 @@ def _score(played: Played, direction: Array, sigma: float) -> float:
     return float(direction @ measured) / sigma
 
 
-def _by_epsilon(absent: Sequence[Played], present: Sequence[Played]) -> dict[str, Any]:
-    """Every release as a game of its own: its noise is independent of all others."""
+def _by_epsilon(
+    absent: Sequence[Played], present: Sequence[Played], _delta: float, confidence: float
+) -> dict[str, Any]:
+    """Every release as a game of its own: its noise is independent of all others, and pure."""
     values = [
         np.array([release.estimate_raw for played in world for release in played.releases])
         for world in (absent, present)
@@ -233,7 +239,7 @@ def _by_epsilon(absent: Sequence[Played], present: Sequence[Played]) -> dict[str
     )
 
     def proven(worlds: Sequence[Array], threshold: float) -> float:
-        return lower_epsilon(worlds[0], worlds[1], threshold, 0.0, _CONFIDENCE)
+        return lower_epsilon(worlds[0], worlds[1], threshold, 0.0, confidence)
 
     candidates = np.unique(np.quantile(np.concatenate(chosen_on), _QUANTILES)).tolist()
     threshold = max(candidates, key=lambda each: proven(chosen_on, each))

@@ -27,7 +27,17 @@ COMMANDS = {
     "evaluate": ["--quick"],
     "baselines": ["--quick"],
     "adversarial": ["--quick"],
-    "audit": ["--quick", "--metrics", "dau", "--sketches", "set", "hllpp"],
+    "audit": [
+        "--quick",
+        "--metrics",
+        "dau",
+        "--sketches",
+        "set",
+        "hllpp",
+        "--mechanisms",
+        "continual",
+        "laplace",
+    ],
 }
 
 

@@ -1,12 +1,14 @@
 import math
+from _statistics import share
 
 import numpy as np
 import pytest
 from scipy.special import ndtr
 
 import adversarial
+from _attacks import ADVERSARIES
 from _canary import Month, play, worst_presence
-from _games import Arena, allowed_by_budget, allowed_by_plan, direction, projected, success
+from _games import Arena, allowed_by_budget, allowed_by_plan, direction, projected
 from dpdau.model.releases import Mechanism, Metric
 from dpdau.privacy import continual
 from dpdau.privacy.strategy import Presence, make_plan
@@ -21,8 +23,9 @@ def _data_dir(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 def test_an_attacker_on_known_noise_is_right_as_often_as_theory_says() -> None:
     games = [(bool(number % 2), number % 2 - 0.5 + RANDOM.normal()) for number in range(40_000)]
-    share, low, high = success(games)
-    assert share == pytest.approx(ndtr(0.5), abs=0.0125)  # five standard errors
+    hits = sum((score > 0) is present for present, score in games)
+    found, low, high = share(hits, len(games))
+    assert found == pytest.approx(ndtr(0.5), abs=0.0125)  # five standard errors
     assert low < ndtr(0.5) < high
     assert not low < ndtr(0.55) < high
 
@@ -91,11 +94,11 @@ def test_the_score_of_a_projection_is_centred_between_the_worlds() -> None:
 
 
 def test_every_adversary_stays_within_what_is_allowed() -> None:
-    names = [adversary.name for adversary in adversarial.ADVERSARIES]
-    for row in adversarial.attack(names, 24, 3):
-        # So many hits would be a once-in-ten-million event at the very bound.
-        hits = round(row["success"] * row["trials"])
-        assert binomial_tail(hits, row["trials"], row["bound"]) > 1e-7, row["adversary"]
+    names = [adversary.name for adversary in ADVERSARIES]
+    rows = adversarial.attack(names, 24, 3)
+    assert [row["adversary"] for row in rows] == names
+    # At the very bound, more hits than this are a once-in-a-million event.
+    assert [row["adversary"] for row in rows if row["is_beyond"]] == []
 
 
 def test_with_a_twentieth_of_the_noise_attackers_are_caught_going_too_far(
@@ -105,23 +108,11 @@ def test_with_a_twentieth_of_the_noise_attackers_are_caught_going_too_far(
     monkeypatch.setattr(continual, "_measurement", lambda sigma: honest(sigma / 20))
     names = ["averaging", "colluding readers", "massive deletion", "toggling"]
     rows = adversarial.attack(names, 40, 3)
-    beyond = [
-        row["adversary"]
-        for row in rows
-        if binomial_tail(round(row["success"] * row["trials"]), row["trials"], row["bound"]) < 1e-3
-    ]
-    assert len(beyond) >= 2
+    assert sum(row["is_beyond"] for row in rows) >= 2
 
 
 def test_draining_leaves_every_day_its_value_here_and_none_elsewhere() -> None:
     (row,) = adversarial.attack(["budget draining"], 2, 3)
     assert row["naive_success"] == 28
     assert row["success"] == row["bound"] == 0
-
-
-def binomial_tail(hits: int, trials: int, probability: float) -> float:
-    """P(at least so many hits)."""
-    return sum(
-        math.comb(trials, each) * probability**each * (1 - probability) ** (trials - each)
-        for each in range(hits, trials + 1)
-    )
+    assert not row["is_beyond"]
