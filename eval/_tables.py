@@ -62,14 +62,22 @@ def _facts(rows: Rows) -> str:
     return _table(
         ["of all cases", "measured", "expected"],
         [
-            [f"{values:,} values on exact sets within their interval", f"{covered:.1%}", "95 %"],
+            [
+                f"{values:,} values on exact sets within their interval",
+                _percent(covered, 1),
+                "95 %",
+            ],
             [
                 f"cases of {len(found)} whose noise has a bias: its 95 % interval misses zero",
                 str(biased),
                 f"about {len(found) * (1 - _COVERED):.0f}, by chance",
             ],
             ["cases in which the limiter leaves anyone out", str(limited), "0"],
-            ["price that the ledger composes, of the one asked for", f"{dearest:.2%}", "≤ 100 %"],
+            [
+                "price that the ledger composes, of the one asked for",
+                _percent(dearest, 2),
+                "≤ 100 %",
+            ],
         ],
     )
 
@@ -128,7 +136,11 @@ def _adversaries(rows: Rows) -> str:
     cells = []
     for row in rows:
         if row["unit"] == "share":
-            shares = [f"{row['naive_success']:.0%}", _share(row), f"{row['bound']:.1%}"]
+            shares = [
+                _percent(row["naive_success"], 0),
+                _share(row),
+                _percent(row["bound"], 1),
+            ]
         else:
             shares = [
                 f"{row[name]:.0f} {row['unit']}" for name in ("naive_success", "success", "bound")
@@ -153,7 +165,7 @@ def _audit(rows: Rows) -> str:
                 f"{row['metric'].upper()}, `{row['sketch']}`, `{row['mechanism']}`",
                 _loss(row, "claimed"),
                 _loss(row, "lower"),
-                f"{row['power']:.0%}",
+                _percent(row["power"], 0),
                 f"{_loss(halved[0], 'lower')}, {halved[0]['verdict'].lower()}" if halved else "–",
             ]
         )
@@ -176,7 +188,7 @@ def _certificates(rows: Rows) -> str:
         key = row["metric"], row["w"]
         largest[key] = max(largest.get(key, 0.0), row["gap"])
     cells = [
-        [metric.upper(), "unbounded" if flips is None else str(flips), f"{gap:.3%}"]
+        [metric.upper(), "unbounded" if flips is None else str(flips), _percent(gap, 3)]
         for (metric, flips), gap in largest.items()
     ]
     return _table(["plan", "flips counted", "at most this far from the best possible"], cells)
@@ -213,11 +225,21 @@ def _error(row: Mapping[str, Any] | None) -> str:
 
 
 def _coverage(row: Mapping[str, Any]) -> str:
-    return f"{row['coverage']:.1%} ({row['coverage_low']:.0%}–{row['coverage_high']:.0%})"
+    return _between(row, "coverage", "coverage_low", "coverage_high")
 
 
 def _share(row: Mapping[str, Any]) -> str:
-    return f"{row['success']:.1%} ({row['low']:.1%}–{row['high']:.1%})"
+    return _between(row, "success", "low", "high")
+
+
+def _between(row: Mapping[str, Any], *names: str) -> str:
+    """A share and its interval."""
+    share, low, high = (_percent(row[name], 1) for name in names)
+    return f"{share} ({low.removesuffix(' %')}–{high})"
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def _loss(row: Mapping[str, Any], which: str) -> str:

@@ -15,8 +15,8 @@ GAPS = [
 ] + [{"metric": "mau", "days": 31, "w": 4, "gap": 0.00051}]
 TABLE = """| plan | flips counted | at most this far from the best possible |
 | --- | --- | --- |
-| DAU | unbounded | 0.020% |
-| MAU | 4 | 0.051% |"""
+| DAU | unbounded | 0.020 % |
+| MAU | 4 | 0.051 % |"""
 
 
 def baseline(name: str, ratio: float | None, **fields: Any) -> dict[str, Any]:
