@@ -12,7 +12,7 @@ LOCK_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras \
+PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
@@ -54,7 +54,7 @@ fmt: $(DEVELOPMENT) ## format the code and repair what can be repaired
 	$(BIN)/ruff check --fix-only .
 
 .PHONY: lint
-lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and generated documents
+lint: $(DEVELOPMENT) types settings docs ## check style, types, layers, spelling and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -105,6 +105,19 @@ eval-rivals: $(DEVELOPMENT) ## install the libraries that eval/baselines.py comp
 .PHONY: plots
 plots: $(DEVELOPMENT) ## draw the newest results of `make eval`
 	PYTHONPATH=tools $(BIN)/python eval/plots.py
+
+.PHONY: dist
+dist: $(DEVELOPMENT) ## build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+.PHONY: docs
+docs: $(DEVELOPMENT) ## build the documentation as a site, in build/site
+	$(BIN)/mkdocs build --strict --quiet
+
+.PHONY: docs-serve
+docs-serve: $(DEVELOPMENT) ## show the documentation on http://127.0.0.1:8001, built anew at each change
+	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 .PHONY: lock
 lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
