@@ -54,11 +54,12 @@ fmt: $(DEVELOPMENT) ## format the code and repair what can be repaired
 	$(BIN)/ruff check --fix-only .
 
 .PHONY: lint
-lint: $(DEVELOPMENT) types settings docs ## check style, types, layers, spelling and generated documents
+lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/http_reference.py --check
 
@@ -113,11 +114,11 @@ dist: $(DEVELOPMENT) ## build the wheel and the source distribution into dist/
 
 .PHONY: docs
 docs: $(DEVELOPMENT) ## build the documentation as a site, in build/site
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .PHONY: docs-serve
 docs-serve: $(DEVELOPMENT) ## show the documentation on http://127.0.0.1:8001, built anew at each change
-	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 .PHONY: lock
 lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
