@@ -23,7 +23,10 @@ _SOURCES = "source/"
 _LITERAL = "Placeholders.md"
 """The page that explains the double braces shows them."""
 
-_TARGET = re.compile(r"(?<=\]\()(?P<path>[^)#\s:]+)(?P<anchor>#[^)\s]*)?(?=\))")
+# The text of a link may have begun on the line before.
+_LINK = re.compile(r"(?:\[[^][]*)?\]\((?P<path>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)")
+_FILE_NAME = re.compile(r"[\w/-]+\.md")
+_HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
 _SETTING = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _CODE_OR_SETTING = re.compile(r"`[^`\n]*\{\{\s*\w+\s*\}\}[^`\n]*`|\{\{\s*\w+\s*\}\}")
@@ -64,16 +67,20 @@ def page_of(path: str) -> str:
 
 
 def rewritten_links(markdown: str, path: str) -> str:
-    """A document of the repository with its links pointing to pages of the site."""
+    """A document of the repository with its links pointing to pages of the site, by their titles."""
     here = posixpath.dirname(page_of(path))
 
     def rewrite(match: re.Match[str]) -> str:
         target = _resolved(path, match["path"])
         if target is None:
             return match[0]
-        return posixpath.relpath(page_of(target), here or ".") + (match["anchor"] or "")
+        text = match[0].partition("](")[0]
+        if _FILE_NAME.fullmatch(text, 1):
+            text = f"[{_title(target)}"
+        address = posixpath.relpath(page_of(target), here or ".")
+        return f"{text}]({address}{match['anchor'] or ''})"
 
-    return _outside_fences(markdown, lambda line: _TARGET.sub(rewrite, line))
+    return _outside_fences(markdown, lambda line: _LINK.sub(rewrite, line))
 
 
 def linked_settings(markdown: str, page: str) -> str:
@@ -104,9 +111,15 @@ def _lines(markdown: str) -> Iterator[tuple[str, bool]]:
 def _links(path: str, text: str) -> Iterator[str]:
     """The files of the repository that a document links to."""
     for line, is_text in _lines(text):
-        for match in _TARGET.finditer(line) if is_text else ():
+        for match in _LINK.finditer(line) if is_text else ():
             if (resolved := _resolved(path, match["path"])) is not None:
                 yield resolved
+
+
+def _title(path: str) -> str:
+    """The heading of a document."""
+    heading = _HEADING.search((ROOT / path).read_text(encoding="utf-8"))
+    return heading[1] if heading else path
 
 
 def _resolved(path: str, target: str) -> str | None:

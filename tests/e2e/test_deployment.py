@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -31,7 +30,7 @@ IGNORED = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 MOST_EXPOSED = {"dpdau.service": 1.5, "dpdau-backup.service": 1.0}
 
 needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None and "CI" not in os.environ,
+    shutil.which("systemd-analyze") is None and not os.environ.get("CI"),  # noqa: TID251
     reason="units are verified by systemd-analyze, of the package systemd",
 )
 
@@ -170,7 +169,10 @@ def test_example_settings_are_valid_once_keys_are_filled_in(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled = re.sub(
-        r"^(\w+)=$", r"\1=\1-filled-in", (ROOT / path).read_text(encoding="utf-8"), flags=re.M
+        r"^(\w+)=$",
+        r"\1=\1-filled-in",
+        (ROOT / path).read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
     )
     (tmp_path / ".env").write_text(filled)
     monkeypatch.chdir(tmp_path)
@@ -192,12 +194,12 @@ def test_proxies_let_through_what_the_service_takes(path: str) -> None:
 
 
 @pytest.fixture
-def units(tmp_path: Path) -> Iterator[Path]:
+def units(tmp_path: Path) -> Path:
     """The units, with a program in them that exists on this machine."""
     for path in UNITS.glob("dpdau*.*er*"):
         text = path.read_text(encoding="utf-8")
         (tmp_path / path.name).write_text(text.replace("/opt/dpdau/bin/dpdau", "/bin/true"))
-    yield tmp_path
+    return tmp_path
 
 
 def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -243,7 +245,9 @@ def test_a_line_that_systemd_does_not_know_would_be_found(units: Path) -> None:
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
 def test_the_units_run_commands_that_exist(service: Path) -> None:
-    (line,) = re.findall(r"^ExecStart=/opt/dpdau/bin/dpdau (.+)$", service.read_text(), re.M)
+    (line,) = re.findall(
+        r"^ExecStart=/opt/dpdau/bin/dpdau (.+)$", service.read_text(), re.MULTILINE
+    )
     reference = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     command, *options = line.split()
 

@@ -177,7 +177,9 @@ def imported(path: Path) -> set[str]:
 
 
 def test_the_version_stands_in_one_place(distributions: Distributions, program: Path) -> None:
-    declared = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    declared = re.findall(
+        r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
 
     assert declared == [dpdau.__version__]
     assert f"\nVersion: {declared[0]}\n" in distributions.metadata

@@ -136,7 +136,9 @@ def test_every_command_succeeds_on_a_store_in_use(
     (folder / "other").mkdir()
     script = script.replace(AN_ERASURE, erasure[1]).replace("/mnt/other", "other")
     if "check.py" in script:
-        (folder / "check.py").write_text(re.findall(r"```python\n(.*?)```", PAGES[name], re.S)[0])
+        (folder / "check.py").write_text(
+            re.findall(r"```python\n(.*?)```", PAGES[name], re.DOTALL)[0]
+        )
 
     result = carry_out(script, folder, IN_USE)
 

@@ -1,7 +1,7 @@
 """The commands of documents, and a shell that carries them out as a reader would."""
 
-import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -24,6 +24,7 @@ _FENCE = re.compile(
 # curl does not fail on an HTTP error by itself. The service runs beside what follows, in place of
 # another terminal, and is stopped where a document says so: before a restore.
 _PRELUDE = """
+unset "${!COVERAGE_@}"  # coverage is measured elsewhere, and would double the time of each start
 set -eEu -o pipefail
 trap 'echo "failed: $BASH_COMMAND" >&2' ERR
 trap stop_serving EXIT
@@ -92,21 +93,17 @@ def carry_out(
         port = free.getsockname()[1]
     if _ADDRESS.search(script) and "dpdau serve" not in script:
         script = "dpdau serve\n" + script
-    inherited = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
-    programs = _install(folder)
+    given = {"PORT": str(port), **(environment or {})}
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in given.items()]
+    exports.append(f"export PATH={shlex.quote(str(_install(folder)))}:$PATH")
+    script = "\n".join([*exports, _PRELUDE, _ADDRESS.sub(f"http://127.0.0.1:{port}", script)])
     return subprocess.run(  # noqa: S603 - the document under test
-        ["bash", "-c", _PRELUDE + _ADDRESS.sub(f"http://127.0.0.1:{port}", script)],  # noqa: S607
+        ["bash", "-c", script],  # noqa: S607 - the shell of whoever reads it
         check=False,
         capture_output=True,
         text=True,
         timeout=240,
         cwd=folder,
-        env={
-            **inherited,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-            "PORT": str(port),
-            **(environment or {}),
-        },
     )
 
 

@@ -58,7 +58,7 @@ def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with t
 @app.callback()
 def _whole(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool,
         typer.Option(
             "--version", help="Print the version.", callback=_print_version, is_eager=True
