@@ -72,9 +72,10 @@ def rewritten_links(markdown: str, path: str) -> str:
 
     def rewrite(match: re.Match[str]) -> str:
         target = _resolved(path, match["path"])
-        if target is None:
-            return match[0]
         text = match[0].partition("](")[0]
+        if target is None:
+            # A folder has no page: its name remains.
+            return text[1:] if text and _leads_to_folder(path, match["path"]) else match[0]
         if _FILE_NAME.fullmatch(text, 1):
             text = f"[{_title(target)}"
         address = posixpath.relpath(page_of(target), here or ".")
@@ -124,8 +125,16 @@ def _title(path: str) -> str:
 
 def _resolved(path: str, target: str) -> str | None:
     """The file of the repository that a link in a document leads to, if there is one."""
-    resolved = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    resolved = _joined(path, target)
     return resolved if (ROOT / resolved).is_file() else None
+
+
+def _leads_to_folder(path: str, target: str) -> bool:
+    return (ROOT / _joined(path, target)).is_dir()
+
+
+def _joined(path: str, target: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
 
 
 def _repository_path(uri: str) -> str:

@@ -159,6 +159,7 @@ def test_links_to_code_lead_to_pages_with_that_code(site: Path) -> None:
         ("[p](docs/privacy.md)", "HANDOFF.md", "[p](privacy.md)"),
         ("[docs/cli.md](docs/cli.md#run)", "HANDOFF.md", "[Commands](cli.md#run)"),
         ("[a\nb](docs/cli.md)", "HANDOFF.md", "[a\nb](cli.md)"),
+        ("[`deploy`](../deploy) and", "docs/x.md", "`deploy` and"),
         ("![a](images/growth.svg)", "docs/x.md", "![a](images/growth.svg)"),
         ("[p](docs/none.md)", "HANDOFF.md", "[p](docs/none.md)"),
         ("[p](https://a.example/b.md)", "HANDOFF.md", "[p](https://a.example/b.md)"),
