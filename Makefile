@@ -114,7 +114,8 @@ dist: $(DEVELOPMENT) ## build the wheel and the source distribution into dist/
 
 .PHONY: docs
 docs: $(DEVELOPMENT) ## build the documentation as a site, in build/site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@# Not with --quiet, under which --strict finds nothing.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: docs-serve
 docs-serve: $(DEVELOPMENT) ## show the documentation on http://127.0.0.1:8001, built anew at each change

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from socket import socket
 
 import httpx
 import pytest
@@ -189,25 +188,20 @@ def test_the_version_stands_in_one_place(distributions: Distributions, program: 
 @contextmanager
 def serving(program: Path, folder: Path) -> Iterator[str]:
     """The service as a process in an empty folder; it must end by itself when it is told to."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(  # noqa: S603 - the program under test
-            [program, "serve", "--port", str(port)], cwd=folder, stderr=log
-        )
-    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(  # noqa: S603 - the program under test
+        [program, "serve", "--port", "0"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
     try:
-        while True:
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                httpx.get(f"{url}/healthz")
-                break
-            except httpx.ConnectError:
-                continue
-        yield url
+        said = ""
+        while (listening := re.search(r"running on (http://\S+)", said)) is None:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        yield listening[1]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        process.communicate(timeout=60)
+        assert process.returncode == 0
     finally:
         process.kill()
         process.wait()

@@ -1,12 +1,14 @@
 """The documentation as a site, built as `make docs` does: nothing missing, nothing from elsewhere."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
+from mkdocs.exceptions import Abort
 
 import check_placeholders
 import documentation_site
@@ -55,13 +57,18 @@ class Seen(HTMLParser):
             self.prose.append(data)
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site; building fails on any link, anchor or page that is missing."""
-    folder = tmp_path_factory.mktemp("site")
-    config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True)
+def build_site(folder: Path, **changed: object) -> None:
+    """Build it as `make docs` does."""
+    config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True, **changed)
     config.plugins.on_startup(command="build", dirty=False)
     build(config)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    folder = tmp_path_factory.mktemp("site")
+    build_site(folder)
     return folder
 
 
@@ -79,6 +86,27 @@ def article(page: str) -> str:
 
 def is_elsewhere(address: str) -> bool:
     return re.match(r"\s*[\"']?(?:https?:)?//", address) is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("[a](no-such-page.md)", "no-such-page.md"),
+        ("[a](privacy.md#no-such-heading)", "no-such-heading"),
+        ("![a](images/no-such-image.png)", "no-such-image.png"),
+    ],
+)
+def test_what_is_missing_stops_the_build(
+    line: str, missing: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    documents = shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    with (documents / "quickstart.md").open("a", encoding="utf-8") as page:
+        page.write(f"\n{line}\n")
+
+    with pytest.raises(Abort):
+        build_site(tmp_path / "site", docs_dir=str(documents))
+
+    assert missing in caplog.text
 
 
 def test_every_document_is_a_page(site: Path) -> None:

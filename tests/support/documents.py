@@ -35,10 +35,13 @@ stop_serving() {
 }
 start_serving() {
   stop_serving
-  SERVICE_PORT=$PORT command dpdau serve 2>serve.log & serving=$!
-  until command curl -s -o /dev/null "http://127.0.0.1:$PORT/healthz"; do
-    kill -0 "$serving" || { cat serve.log >&2; return 1; }
-  done
+  : >serve.log
+  SERVICE_PORT=$PORT command dpdau serve 2>>serve.log & serving=$!
+  while read -r line; do
+    case $line in *"running on"*) return ;; esac
+  done < <(tail --lines +1 --follow --pid "$serving" serve.log)
+  cat serve.log >&2
+  return 1
 }
 dpdau() {
   case "${1-}" in
