@@ -89,6 +89,7 @@ def test_blocks_of_shells_and_consoles_are_found_and_marked_ones_skipped() -> No
     assert script_of(markdown) == "echo 1\n\necho 2 \\\n  3\n\necho 4\n"
     assert make_targets_of(markdown) == {"run", "demo"}
     assert reasons_not_to_run(markdown) == ["no", ""]
+    assert script_of(f"{markdown}\n<!-- nothing here is run: no -->\n") == "\n"
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -15,6 +15,7 @@ __all__ = ["blocks", "carry_out", "make_targets_of", "reasons_not_to_run", "scri
 _ROOT = Path(__file__).parents[2]
 _ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):8000\b")
 _NOT_RUN = re.compile(r"<!-- not run(?:: (?P<reason>[^>]+))? -->\s*\Z")
+_NOTHING_RUN = re.compile(r"^<!-- nothing here is run: (?P<reason>[^>]+) -->$", re.MULTILINE)
 _FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w*)[^\n]*\n(?P<content>.*?)"
     r"^(?P=indent)(?P=fence) *$",
@@ -54,7 +55,13 @@ dpdau() {
 
 
 def blocks(markdown: str) -> Iterator[str]:
-    """The commands of every block of a shell or console, without prompts and output."""
+    """The commands of every block of a shell or console, without prompts and output.
+
+    A block behind `<!-- not run: REASON -->` is left out, and so is all of a document that says
+    `<!-- nothing here is run: REASON -->`.
+    """
+    if _NOTHING_RUN.search(markdown):
+        return
     for match in _FENCE.finditer(markdown):
         if _NOT_RUN.search(markdown[: match.start()]):
             continue
