@@ -12,7 +12,7 @@ LOCK_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras \
+PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
@@ -62,6 +62,7 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and 
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/http_reference.py --check
 
@@ -106,6 +107,20 @@ eval-rivals: ## install the libraries that eval/baselines.py compares with
 .PHONY: plots
 plots: $(DEVELOPMENT) ## draw the newest results of `make eval`
 	$(BIN)/python eval/plots.py
+
+.PHONY: dist
+dist: $(DEVELOPMENT) ## build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+.PHONY: docs
+docs: $(DEVELOPMENT) ## build the documentation as a site, in build/site
+	@# Not with --quiet, under which --strict finds nothing.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.PHONY: docs-serve
+docs-serve: $(DEVELOPMENT) ## show the documentation on http://127.0.0.1:8001, built anew at each change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
 
 .PHONY: lock
 lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml

@@ -31,13 +31,17 @@ as well and give the same answers. `python -m dpdau` is the same program.
   the service answers with. An error is then a problem object (RFC 9457) on standard error.
 - Progress, warnings and errors go to standard error; colours are used on a terminal only.
 - Settings come from the environment and `.env`; see [configuration.md](configuration.md).
+
+Before a command, `dpdau` itself takes:
+
+{options}
 """
 
 
 def reference() -> str:
     """The whole document."""
     group: Any = typer.main.get_command(app)
-    parts = [_PREFACE.format(help=group.help)]
+    parts = [_PREFACE.format(help=group.help, options="\n".join(_parameters(group)))]
     for heading, commands in _panels(group).items():
         parts.append(f"## {heading}\n")
         parts += ["\n".join(_command(name, command)) for name, command in commands]
@@ -67,6 +71,14 @@ def _panels(group: Any) -> dict[str, list[tuple[str, Any]]]:
 def _command(name: str, command: Any) -> Iterator[str]:
     yield f"### `dpdau {name}`\n"
     yield f"{command.help}\n"
+    yield from _parameters(command)
+    if command.epilog:
+        examples = command.epilog.removeprefix("Example: ").split("; ")
+        yield "\n```console\n" + "\n".join(f"$ {example}" for example in examples) + "\n```"
+    yield ""
+
+
+def _parameters(command: Any) -> Iterator[str]:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option"]
     yield "| argument or option | |"
@@ -76,10 +88,6 @@ def _command(name: str, command: Any) -> Iterator[str]:
     for each in options:
         value = "" if each.is_flag else f" {each.metavar or 'VALUE'}"
         yield _row(_cell(each.opts[-1] + value), each.help + _default(each))
-    if command.epilog:
-        examples = command.epilog.removeprefix("Example: ").split("; ")
-        yield "\n```console\n" + "\n".join(f"$ {example}" for example in examples) + "\n```"
-    yield ""
 
 
 def _default(option: Any) -> str:

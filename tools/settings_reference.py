@@ -47,7 +47,8 @@ def _tables(settings: Sequence[SettingDescription]) -> Iterator[str]:
         yield "|---|---|---|---|---|"
         for setting in members:
             default = "not set" if setting.default is None else f"`{setting.default}`"
-            cells = (f"`{setting.name}`", default, setting.unit, setting.expected, setting.meaning)
+            name = f'<a id="{setting.name}"></a>`{setting.name}`'
+            cells = (name, default, setting.unit, setting.expected, setting.meaning)
             yield f"| {' | '.join(cells)} |"
         yield ""
 

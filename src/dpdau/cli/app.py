@@ -3,10 +3,11 @@
 import io
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from dpdau import __version__
 from dpdau.cli import (
     accounts,
     erasing,
@@ -27,10 +28,8 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="dpdau",
-    help="Count daily and monthly active users with differential privacy, honouring deletions.",
     epilog=exit_codes_in_short(),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for _group in (
@@ -48,6 +47,25 @@ for _group in (
 ):
     app.add_typer(_group.commands)
 app.add_typer(sketching.commands, name="sketch", rich_help_panel="Account")
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Count daily and monthly active users with differential privacy, honouring deletions."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

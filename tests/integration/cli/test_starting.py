@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dpdau import __version__
 from support.command_line import Run
 
 LATE = {"dp_accounting", "fastapi", "httpx", "pyarrow", "scipy.optimize", "scipy.stats"}
@@ -32,3 +33,7 @@ def test_published_values_and_their_cost_are_shown_without_loading_what_takes_se
             text=True,
         )
         assert LATE.isdisjoint(shown.stderr.split()), arguments
+
+
+def test_the_version_is_told_before_any_command(run: Run) -> None:
+    assert run("--version").out == f"{__version__}\n"
