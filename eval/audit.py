@@ -31,7 +31,7 @@ from dpdau.privacy.gaussian_curve import gaussian_epsilon
 
 __all__ = ["lower_epsilon", "lower_mu", "main"]
 
-_MONTHS = 800
+_MONTHS = 1_600
 _QUICK_MONTHS = 160
 _CONFIDENCE = 0.95
 # At 95 % one in some hundred audits of an honest product goes beyond the claim; at this, none does.
