@@ -324,9 +324,9 @@ class TestPublishThrough:
     ) -> None:
         app = open_app(mechanism_mau="gaussian")
         assert [release.day.day for release in app.publish()] == list(range(1, 20))
-        assert app.publisher.due_days() == 0
+        assert app.publisher.due().days == 0
         clock.advance(days=15)
-        assert app.publisher.due_days() == 15
+        assert app.publisher.due().days == 15
         caught_up = [release.day for release in app.publish()]
         assert caught_up == [TODAY + timedelta(days=offset) for offset in range(15)]
 
@@ -341,10 +341,10 @@ class TestPublishThrough:
         self, open_app: Any, clock: FakeClock
     ) -> None:
         app = open_app(created=TODAY, mechanism_mau="gaussian")
-        assert app.publisher.due_days() == 0
+        assert app.publisher.due().days == 0
         assert list(app.publish()) == []
         clock.advance(days=1)
-        assert app.publisher.due_days() == 20
+        assert app.publisher.due().days == 20
         assert len(list(app.publish())) == 20
 
     def test_days_still_open_are_left_for_later(self, open_app: Any) -> None:

@@ -51,7 +51,8 @@ async def test_upkeep_goes_on_after_a_failure_and_stops_when_told(
         RuntimeError("secret-name"),
         None,
     )
-    await keep_up(rounds, 0, rounds.stopping)  # type: ignore[arg-type]
+    metrics, verifier = service.app.state.context.metrics, service.app.state.context.verifier
+    await keep_up(rounds, metrics, verifier, 0, rounds.stopping)  # type: ignore[arg-type]
     assert rounds.outcomes == []
     logged = capsys.readouterr().out
     assert "message='The disk is gone.'" in logged

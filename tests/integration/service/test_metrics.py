@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from dpdau.errors import StoreReadOnlyError
-from dpdau.service.metrics import quantile
+from dpdau.service.latencies import quantile
 from support.service import Service, event
 
 YESTERDAY = date(2025, 11, 19)

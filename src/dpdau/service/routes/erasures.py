@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
@@ -24,6 +25,8 @@ from dpdau.service.openapi import problems
 from dpdau.views import ErasureView, ReceiptView
 
 __all__ = ["router"]
+
+_log = structlog.get_logger("dpdau.service")
 
 router = APIRouter(prefix="/erasure", tags=["erasure"])
 
@@ -158,6 +161,13 @@ async def _erase(
         context.metrics.erased(requested.erasure.users)
     await context.purge()
     view = await run_in_threadpool(application.erasure, requested.erasure.erasure_id)
+    _log.info(
+        "erasure",
+        erasure_id=view.erasure_id,
+        state=view.state,
+        users=requested.erasure.users,
+        is_repeated=requested.is_repeated,
+    )
     return json_answer(view, 200 if view.state == "done" else 202)
 
 

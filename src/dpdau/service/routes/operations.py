@@ -90,7 +90,7 @@ def operations(
             now=application.calendar.now(),
             ingestion=Ingestion(**context.metrics.ingestion()),
             erasures_waiting=waiting,
-            days_due=application.publisher.due_days(),
+            days_due=application.publisher.due().days,
             ledger=LedgerState(
                 rows=count,
                 newest=[RowSummary.of(row) for row in reversed(newest)],
