@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import yaml
 from prometheus_client.core import Metric
 
 from dpdau.bootstrap import build
@@ -38,6 +39,7 @@ start at 0 with the process. A gauge that cannot be read, because the store or t
 answer, is left out of that answer and the others are there all the same. On Linux there are also
 the usual `process_*` figures: memory, processor time, open files.
 """
+_NAME = re.compile(r"\bdp_\w+")
 # Everything that is labelled needs one value to show its labels.
 _ROUTE, _REASON = "/healthz", "malformed-body"
 
@@ -61,13 +63,12 @@ def exposed() -> list[Metric]:
 
 
 def alerts_by_metric(path: Path = ALERTS) -> dict[str, list[str]]:
-    """The names of metrics in the rules, histograms' parts included, and the alerts with each."""
+    """The names in the rules' expressions, and the alerts with each."""
     found: dict[str, list[str]] = {}
-    for rule in re.split(r"^\s*- alert: ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
-        alert, _, rest = rule.partition("\n")
-        expression = rest.partition("annotations:")[0]
-        for name in sorted(set(re.findall(r"\bdp_\w+", expression))):
-            found.setdefault(name, []).append(alert)
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            for name in sorted(set(_NAME.findall(rule["expr"]))):
+                found.setdefault(name, []).append(rule["alert"])
     return found
 
 
@@ -82,10 +83,10 @@ def _table(families: Iterable[Metric], alerts: dict[str, list[str]]) -> Iterator
     for family in families:
         if family.name.startswith("dp_"):
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            # A histogram is looked at through its parts.
-            watching = [*alerts.get(name, []), *alerts.get(f"{name}_bucket", [])]
             labels = ", ".join(f"`{label}`" for label in _labels(family))
-            links = ", ".join(f"[{each}](runbook.md#{each.lower()})" for each in watching)
+            links = ", ".join(
+                f"[{each}](runbook.md#{each.lower()})" for each in alerts.get(name, [])
+            )
             cells = (f"`{name}`", family.type, labels, family.documentation, links)
             yield f"| {' | '.join(cells)} |"
 

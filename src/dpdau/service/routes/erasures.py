@@ -22,6 +22,7 @@ from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import decoded_body, documented_body
 from dpdau.service.context import Context, ServiceContext
 from dpdau.service.openapi import problems
+from dpdau.service.problems import REQUEST_ID
 from dpdau.views import ErasureView, ReceiptView
 
 __all__ = ["router"]
@@ -163,6 +164,7 @@ async def _erase(
     view = await run_in_threadpool(application.erasure, requested.erasure.erasure_id)
     _log.info(
         "erasure",
+        request_id=request.scope[REQUEST_ID],
         erasure_id=view.erasure_id,
         state=view.state,
         users=requested.erasure.users,
