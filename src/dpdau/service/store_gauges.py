@@ -20,8 +20,8 @@ _log = structlog.get_logger("dpdau.service")
 class StoreGauges(Collector):
     """Gauges that the store is asked for.
 
-    Each group is read by itself: what cannot be read is left out and logged, so that all else
-    still shows while the store is down or damaged.
+    Each group is read by itself: what cannot be read is left out, so that all else still shows
+    while the store is down or damaged; of several errors of a scrape the first is logged.
     """
 
     def __init__(self, application: Application) -> None:
@@ -33,17 +33,18 @@ class StoreGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The gauges that can be read, and whether all could."""
-        is_readable = True
+        failure: Exception | None = None
         for group in (self._budgets, self._publication, self._erasures, self._ledger):
             try:
                 yield from list(group())
             except Exception as error:  # noqa: BLE001 - a scrape must show what else there is
-                is_readable = False
-                _log.error("gauges missing", **described(error))
+                failure = failure or error
+        if failure is not None:
+            _log.error("gauges missing", **described(failure))
         yield GaugeMetricFamily(
             "dp_store_readable",
             "1 if this scrape could read all that it asks the store for, otherwise 0.",
-            value=is_readable,
+            value=failure is None,
         )
 
     def _budgets(self) -> Iterator[Metric]:
