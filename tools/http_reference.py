@@ -74,6 +74,8 @@ events.
 Errors are `application/problem+json` (RFC 9457): `type` (stable, one of the table below), `title`,
 `status`, `detail` in words, `request_id`, and values of the instance. `503` and `429` say in
 `Retry-After` when to try again, if that helps.
+
+What `GET /metrics` answers with stands in [metrics.md](metrics.md).
 """
 
 

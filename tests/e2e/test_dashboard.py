@@ -294,6 +294,7 @@ class TestKeys:
         sign_in(page, ADMIN_KEY)
         expect(page.get_by_text("Events a second")).to_be_visible()
         expect(page.get_by_role("link", name="Overview")).to_be_hidden()
+        expect(page.locator("#operations-ledger")).to_contain_text("All of it was recomputed at")
         page.get_by_role("button", name="Verify all").click()
         expect(page.locator("#operations-ledger")).to_contain_text("All 0 rows were recomputed")
 
