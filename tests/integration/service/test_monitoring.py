@@ -57,10 +57,11 @@ def test_every_metric_of_the_dashboard_is_exposed(exposed: set[str]) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_metric_that_a_document_names_is_exposed(exposed: set[str], document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
     # What a search pattern names may be the beginning of a name.
     assert [
-        name for name in names_in(text) if not any(each.startswith(name) for each in exposed)
+        name
+        for name in names_in(text_of(document))
+        if not any(each.startswith(name) for each in exposed)
     ] == []
 
 
@@ -84,31 +85,58 @@ def test_a_section_says_what_users_notice_how_to_look_and_what_to_do(alert: Aler
     assert [each for each in ASPECTS if each not in text and each not in shorter] == []
 
 
-def commands(document: str) -> Iterator[list[str]]:
-    """Every command of dpdau in a document: in blocks of a shell, and within sentences."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines()]
-    lines += re.findall(r"`(dpdau [^`\n]+)`", text)
-    for line in lines:
-        if line.strip().startswith("dpdau "):
-            yield shlex.split(line)[1:]
+def typed(document: str) -> Iterator[list[str]]:
+    """The commands of dpdau in the blocks of a document."""
+    for block in re.findall(r"^ *```sh\n(.*?)^ *```", text_of(document), re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            if line.strip().startswith("dpdau "):
+                yield shlex.split(line, comments=True)[1:]
+
+
+def mentioned(document: str) -> Iterator[list[str]]:
+    """Those within sentences, which may lack what has to be decided."""
+    for command in re.findall(r"`dpdau ([^`\n]+)`", text_of(document)):
+        yield shlex.split(command)
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
 
 
 def test_commands_are_found_in_blocks_and_sentences() -> None:
-    found = list(commands("docs/runbook.md"))
-    assert ["publish", "--url", "$URL"] in found
-    assert ["backup", "--keep", "7"] in found
+    assert ["publish", "--url", "$URL"] in list(typed("docs/runbook.md"))
+    assert ["doctor"] in list(typed("docs/runbook.md"))
+    assert ["backup", "--keep", "7"] in list(mentioned("docs/runbook.md"))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_that_a_document_names_exists_with_its_options(document: str) -> None:
+def test_every_command_that_is_to_be_typed_is_understood(document: str) -> None:
     group: Any = typer.main.get_command(app)
-    for name, *arguments in commands(document):
-        command = group.commands[name]
-        known = {option for each in command.params for option in each.opts}
-        given = {argument for argument in arguments if argument.startswith("-")}
-        assert given <= known, (name, arguments)
+    for name, *arguments in typed(document):
+        group.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_that_is_mentioned_exists_with_its_options(document: str) -> None:
+    group: Any = typer.main.get_command(app)
+    for name, *arguments in mentioned(document):
+        known = {option for each in group.commands[name].params for option in each.opts}
+        assert {each for each in arguments if each.startswith("-")} <= known, (name, arguments)
+
+
+def anchors(text: str) -> set[str]:
+    """What headings are linked by."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "docs/metrics.md"])
+def test_every_link_leads_somewhere(document: str) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", text_of(document)):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
 def test_the_data_source_and_the_service_are_chosen_on_the_dashboard() -> None:

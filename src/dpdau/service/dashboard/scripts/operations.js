@@ -90,7 +90,7 @@ function summary({ rows, fault, verification }) {
 
 function recomputed(verification) {
   if (verification === null) return "The newest row fits the copy of the ledger's head.";
-  return `All of it was recomputed at ${format.moment(verification.finished_at)} and is right.`;
+  return `All of it was recomputed at ${format.moment(verification.finished_at)} and was right.`;
 }
 
 function newest(rows) {
