@@ -65,6 +65,7 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and 
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/http_reference.py --check
+	$(BIN)/python tools/metrics_reference.py --check
 
 .PHONY: types
 types: $(DEVELOPMENT)
@@ -80,6 +81,7 @@ references: $(DEVELOPMENT) ## write the generated documents anew
 	$(BIN)/python tools/settings_reference.py
 	$(BIN)/python tools/cli_reference.py
 	$(BIN)/python tools/http_reference.py
+	$(BIN)/python tools/metrics_reference.py
 
 .PHONY: test
 test: lint ## lint, write a sample budget report, run every test and hold the coverage

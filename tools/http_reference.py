@@ -1,4 +1,4 @@
-"""Write `docs/http.md` from the service's routes and metrics, or check that it is fresh.
+"""Write `docs/http.md` from the service's routes, or check that it is fresh.
 
 python tools/http_reference.py            # writes the file
 python tools/http_reference.py --check    # fails, with the difference, if it is stale
@@ -20,7 +20,6 @@ from dpdau.config import load_settings
 from dpdau.errors import DpdauError
 from dpdau.service import create_app
 from dpdau.service.auth import Needs
-from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.routes import ROUTERS
 from dpdau.store import MemoryStore
 from generated import write_or_check
@@ -75,6 +74,8 @@ events.
 Errors are `application/problem+json` (RFC 9457): `type` (stable, one of the table below), `title`,
 `status`, `detail` in words, `request_id`, and values of the instance. `503` and `429` say in
 `Retry-After` when to try again, if that helps.
+
+What `GET /metrics` answers with stands in [metrics.md](metrics.md).
 """
 
 
@@ -84,9 +85,7 @@ def main(arguments: Sequence[str], path: Path = REFERENCE) -> int:
         settings = load_settings(data_dir=Path(folder))
         with build(settings, store=MemoryStore()) as application:
             app = create_app(application, settings)
-            metrics = ServiceMetrics(application).exposition().decode()
-    lines = [_PREFACE, *_problems(), "", "## Routes", "", *_routes(app), *_metrics(metrics)]
-    fresh = "\n".join(lines) + "\n"
+    fresh = "\n".join([_PREFACE, *_problems(), "", "## Routes", "", *_routes(app)])
     return write_or_check(arguments, "Write or check docs/http.md", path, fresh)
 
 
@@ -149,22 +148,6 @@ def _example(operation: Mapping[str, Any]) -> Iterator[str]:
             yield json.dumps(body["example"], indent=2, ensure_ascii=False)
             yield "```"
             yield ""
-
-
-def _metrics(exposition: str) -> Iterator[str]:
-    yield "## Metrics"
-    yield ""
-    yield "`GET /metrics` has these, in Prometheus' text format."
-    yield ""
-    yield "| name | type | meaning |"
-    yield "|---|---|---|"
-    helps: dict[str, str] = {}
-    for line in exposition.splitlines():
-        match line.split(" ", 3):
-            case ["#", "HELP", name, text]:
-                helps[name] = text
-            case ["#", "TYPE", name, kind] if not name.endswith("_created"):
-                yield f"| `{name}` | {kind} | {helps[name]} |"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import counting
 import erasure
 import ingest_bulk
 import ingest_http
+import scraping
 
 
 @pytest.mark.slow
@@ -40,3 +41,9 @@ def test_every_point_of_the_curves_of_growth_is_measured(
     growth = pytest.importorskip("growth", exc_type=ImportError)
     growth.main(["--short"])
     assert "events a transaction" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_watching_is_measured_on_a_ledger_that_is_true(capsys: pytest.CaptureFixture[str]) -> None:
+    scraping.main(["--short"])
+    assert "scrape, median" in capsys.readouterr().out

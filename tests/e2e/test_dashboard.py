@@ -297,6 +297,7 @@ class TestKeys:
         expect(page.locator("#operations-erasures")).to_contain_text("None was requested yet.")
         headers = {"X-API-Key": INGEST_KEY}
         asked = httpx.post(f"{locked.url}/erasure", json={"user_id": "ada"}, headers=headers).json()
+        expect(page.locator("#operations-ledger")).to_contain_text("All of it was recomputed at")
         page.get_by_role("button", name="Verify all").click()
         record = page.locator("#operations-erasures tbody tr")
         expect(record).to_contain_text(asked["erasure_id"])

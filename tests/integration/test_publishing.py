@@ -22,6 +22,7 @@ from dpdau.errors import (
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Metric, SeriesKey
 from dpdau.pipeline import ondemand, series
+from dpdau.pipeline.publish import Due
 from dpdau.store import MemoryStore
 from support import EXACT, Event, FakeClock, application, columns
 
@@ -324,9 +325,9 @@ class TestPublishThrough:
     ) -> None:
         app = open_app(mechanism_mau="gaussian")
         assert [release.day.day for release in app.publish()] == list(range(1, 20))
-        assert app.publisher.due_days() == 0
+        assert app.publisher.due() == Due(0, None)
         clock.advance(days=15)
-        assert app.publisher.due_days() == 15
+        assert app.publisher.due() == Due(15, app.calendar.closes_at(TODAY))
         caught_up = [release.day for release in app.publish()]
         assert caught_up == [TODAY + timedelta(days=offset) for offset in range(15)]
 
@@ -341,10 +342,10 @@ class TestPublishThrough:
         self, open_app: Any, clock: FakeClock
     ) -> None:
         app = open_app(created=TODAY, mechanism_mau="gaussian")
-        assert app.publisher.due_days() == 0
+        assert app.publisher.due().days == 0
         assert list(app.publish()) == []
         clock.advance(days=1)
-        assert app.publisher.due_days() == 20
+        assert app.publisher.due().days == 20
         assert len(list(app.publish())) == 20
 
     def test_days_still_open_are_left_for_later(self, open_app: Any) -> None:

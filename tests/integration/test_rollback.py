@@ -144,7 +144,7 @@ def test_an_acknowledgement_charges_what_was_lost_and_ends_the_series_that_lost_
         app.release(Metric.MAU, YESTERDAY)
     assert app.series(Metric.MAU, YESTERDAY, YESTERDAY).unpublished == [YESTERDAY]
     assert list(app.publish()) == []
-    assert app.publisher.due_days() == 0
+    assert app.publisher.due().days == 0
     assert app.release(Metric.DAU, YESTERDAY).budget.epsilon_spent == pytest.approx(0.9, abs=1e-4)
     assert app.release(Metric.MAU, YESTERDAY - timedelta(days=1)).revision == 0
     clock.now = datetime(2025, 12, 2, 12, tzinfo=UTC)

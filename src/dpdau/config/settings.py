@@ -162,6 +162,8 @@ are no longer counted; holds for both metrics, unless the metric's own bound is 
     """The most events that may wait to be written before requests are turned away."""
     store_busy_seconds: Positive = setting("Service", 10.0, A_POSITIVE_NUMBER, "seconds")
     """How long to wait while another process writes to the store."""
+    erasure_target_hours: Positive = setting("Service", 24.0, A_POSITIVE_NUMBER, "hours")
+    """How long an erasure may wait for its last trace to go before operators are alerted."""
 
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "Logs", "info", "debug, info, warning or error"

@@ -6,7 +6,7 @@ Whether a value is released follows from the question, the calendar and the ledg
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from dpdau.errors import (
     BudgetExhaustedError,
@@ -25,7 +25,7 @@ from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.series import SeriesPublisher
 from dpdau.privacy.strategy import Plan
 
-__all__ = ["CREATED_ON", "Publisher", "SeriesAnswer"]
+__all__ = ["CREATED_ON", "Due", "Publisher", "SeriesAnswer"]
 
 CREATED_ON = "created_on"
 _MAX_SERIES_DAYS = 1_100
@@ -46,6 +46,19 @@ class SeriesAnswer:
     window_days: int
     releases: list[Release]
     unpublished: list[date]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Closed days of continual series that have not been published.
+
+    Attributes:
+        days: how many, of all metrics.
+        since: when the oldest of them closed, in UTC; None if there is none.
+    """
+
+    days: int
+    since: datetime | None
 
 
 class Publisher:
@@ -190,15 +203,19 @@ class Publisher:
         if refusal is not None:
             raise refusal
 
-    def due_days(self) -> int:
-        """How many closed days of continual series have not been published yet."""
+    def due(self) -> Due:
+        """What has closed and not been published yet."""
         end = self._calendar.last_closed_day()
-        return sum(
-            max(period.index_of(min(end, period.last)) + 1 - published, 0)
-            for rules in self._rules.values()
-            if rules.mechanism is Mechanism.CONTINUAL
-            for period, published in self._due_periods(rules, end).items()
-        )
+        oldest: list[date] = []
+        days = 0
+        for rules in self._rules.values():
+            if rules.mechanism is Mechanism.CONTINUAL:
+                for period, published in self._due_periods(rules, end).items():
+                    missing = period.index_of(min(end, period.last)) + 1 - published
+                    if missing > 0:
+                        days += missing
+                        oldest.append(period.first + timedelta(days=published))
+        return Due(days, self._calendar.closes_at(min(oldest)) if oldest else None)
 
     def plan(self, metric: Metric, day: date) -> Plan:
         """The plan of the period that a day lies in: recorded, or as it would be recorded."""

@@ -54,7 +54,7 @@ class Upkeep:
                 self._drop_old()
             finally:
                 waiting = self._eraser.finish()
-        return UpkeepReport(published, refused, self._publisher.due_days(), waiting)
+        return UpkeepReport(published, refused, self._publisher.due().days, waiting)
 
     def _publish(self) -> tuple[list[str], list[str]]:
         """The ids of new releases, and why metrics stopped early."""

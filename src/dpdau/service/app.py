@@ -24,6 +24,7 @@ from dpdau.service.problems import add_problem_handlers
 from dpdau.service.routes import ROUTERS
 from dpdau.service.routes.events import DirectEvents
 from dpdau.service.upkeep import keep_up
+from dpdau.service.verification import LedgerVerifier
 
 __all__ = ["create_app"]
 
@@ -49,7 +50,8 @@ def create_app(
         upkeep_seconds: the pause between rounds of upkeep; the first is at the start.
     """
     limits = Limits.of(settings)
-    metrics = ServiceMetrics(application)
+    verifier = LedgerVerifier(application)
+    metrics = ServiceMetrics(application, settings, verifier)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,18 +61,23 @@ def create_app(
             report=metrics.committed,
         )
         metrics.watch(writer)
-        context = ServiceContext(application, writer, limits, metrics)
+        context = ServiceContext(application, writer, limits, metrics, verifier)
         app.state.context = context
         await run_in_threadpool(_warm, application)
         stopping = asyncio.Event()
-        upkeep = asyncio.create_task(keep_up(application, upkeep_seconds, stopping))
+        upkeep = asyncio.create_task(
+            keep_up(application, metrics, verifier, upkeep_seconds, stopping)
+        )
+        _log.info("started", version=__version__)
         try:
             yield
         finally:
+            _log.info("stopping", waiting_events=writer.waiting_events)
             stopping.set()
             await upkeep
             await context.finish()
             await run_in_threadpool(writer.close)
+            _log.info("stopped")
 
     app = FastAPI(
         title="dpdau",

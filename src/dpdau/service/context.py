@@ -13,6 +13,7 @@ from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.limits import Limits
 from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
+from dpdau.service.verification import LedgerVerifier
 
 __all__ = ["Context", "ServiceContext"]
 
@@ -32,6 +33,7 @@ class ServiceContext:
         writer: groups the commits of concurrent requests.
         limits: what a request may be.
         metrics: what operators see.
+        verifier: verifies the ledger.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class ServiceContext:
         writer: GroupCommitter,
         limits: Limits,
         metrics: ServiceMetrics,
+        verifier: LedgerVerifier,
     ) -> None:
         self.application = application
         self.writer = writer
         self.limits = limits
         self.metrics = metrics
+        self.verifier = verifier
         # Threads of its own, so that slow releases never hold up ingestion.
         self._decoding = CapacityLimiter(_DECODING_THREADS)
         self._purges: set[asyncio.Task[None]] = set()

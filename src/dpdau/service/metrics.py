@@ -1,90 +1,65 @@
 """What operators see of the service at work, in Prometheus' format; it needs the admin scope."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from threading import Lock
+import platform
+from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import Metric
 
+from dpdau import __version__
 from dpdau.application import Application
-from dpdau.errors import DpdauError
+from dpdau.bootstrap import backups_of, database_of
+from dpdau.config import Settings
 from dpdau.model.events import Refusal
-from dpdau.model.releases import Metric as PublishedMetric
 from dpdau.pipeline.writer import GroupCommitter, GroupReport
+from dpdau.service.disk_gauges import DiskGauges
+from dpdau.service.latencies import RecentLatencies
+from dpdau.service.store_gauges import StoreGauges
+from dpdau.service.verification import LedgerVerifier
 
-__all__ = ["ServiceMetrics", "quantile"]
+__all__ = ["ServiceMetrics"]
 
 _LATENCY_BUCKETS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000)
 _COMMIT_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-_QUANTILES = (50, 95, 99)
-_LATENCY_WINDOW = 1_024
+_SERVER_ERRORS = 500
+_SECONDS_PER_HOUR = 3_600
 _EVENT_FIELDS = frozenset({"user_id", "op", "day", "ts", "scope"})
 
 
 class ServiceMetrics:
     """Counts of one app, in a registry of its own."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(
+        self, application: Application, settings: Settings, verifier: LedgerVerifier
+    ) -> None:
         """Register everything.
 
         Args:
             application: asked at every scrape what is spent and due.
+            settings: gives the limits that figures are compared with, and where files are.
+            verifier: asked what it found.
         """
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "dp_requests",
-            "Requests answered.",
-            ["route", "method", "status"],
-            registry=self._registry,
-        )
-        self._latency = Histogram(
-            "dp_request_latency_ms",
-            "Time from a request's first byte to its answer, in milliseconds.",
-            ["route"],
-            buckets=_LATENCY_BUCKETS_MS,
-            registry=self._registry,
-        )
-        # Kept, because finding a labelled counter takes longer than counting.
-        self._by_labels: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._accepted = self._counter("dp_events_accepted", "Events acknowledged.")
-        self._rejected = Counter(
-            "dp_events_rejected",
-            "Events refused by the field at fault, and whole requests by the kind of problem.",
-            ["reason"],
-            registry=self._registry,
-        )
-        self._refused = self._counter(
-            "dp_events_refused_after_erasure",
-            "Events acknowledged and dropped because their user had been erased.",
-        )
-        self._erased = self._counter("dp_erased_users", "Users named by requests to erase.")
-        self._refused_erasures = Counter(
-            "dp_erasures_refused",
-            "Requests to erase after which nobody was erased, by the kind of problem.",
-            ["reason"],
-            registry=self._registry,
-        )
-        self._commit_seconds = Histogram(
-            "dp_commit_seconds",
-            "Time to apply and commit one group of batches.",
-            buckets=_COMMIT_BUCKETS_SECONDS,
-            registry=self._registry,
-        )
-        self._failed_commits = self._counter("dp_commits_failed", "Groups that were not stored.")
-        self._waiting = Gauge(
-            "dp_writer_waiting_events",
-            "Events received and not yet committed.",
-            registry=self._registry,
-        )
-        self._recent = _RecentLatencies()
-        self._registry.register(self._recent)
-        self._registry.register(_AccountCollector(application))
+        self._calendar = application.calendar
+        self._count_requests()
+        self._count_events()
+        self._count_upkeep()
+        self._registry.register(StoreGauges(application))
+        self._registry.register(verifier)
+        self._registry.register(DiskGauges(database_of(settings), backups_of(settings)))
+        self._state(settings)
 
     def watch(self, writer: GroupCommitter) -> None:
-        """Show the length of a writer's queue."""
+        """Show a writer's queue, and whether it runs."""
         self._waiting.set_function(lambda: writer.waiting_events)
+        self._writer_running.set_function(lambda: writer.is_running)
 
     def request(self, route: str, method: str, status: int, milliseconds: float) -> None:
         """Count an answered request; `route` is a template, never a path."""
@@ -94,6 +69,8 @@ class ServiceMetrics:
             self._by_labels[labels] = counter, self._latency.labels(route)
         counter, latency = self._by_labels[labels]
         counter.inc()
+        if status >= _SERVER_ERRORS:
+            self._failed_requests.inc()
         latency.observe(milliseconds)
         self._recent.add(route, milliseconds)
 
@@ -128,6 +105,15 @@ class ServiceMetrics:
         self._refused.inc(report.outcome.refused_after_erasure)
         self._erased.inc(report.outcome.erased_users)
 
+    def upkeep_succeeded(self, seconds: float) -> None:
+        """Note a round of upkeep without an error, and how long it took."""
+        self._upkeep_succeeded_at.set(self._now())
+        self._upkeep_seconds.set(seconds)
+
+    def upkeep_failed(self) -> None:
+        """Count a round of upkeep that ended with an error."""
+        self._upkeep_failures.inc()
+
     def ingestion(self) -> dict[str, int]:
         """What was ingested since the start, in events, and the groups that were not stored."""
         return {
@@ -142,89 +128,104 @@ class ServiceMetrics:
         """Everything in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, help_text: str) -> Counter:
-        return Counter(name, help_text, registry=self._registry)
+    def families(self) -> Iterable[Metric]:
+        """Everything as objects, for the reference."""
+        return self._registry.collect()
 
-
-class _RecentLatencies(Collector):
-    """Quantiles over the newest requests of each route."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._by_route: dict[str, deque[float]] = {}
-
-    def add(self, route: str, milliseconds: float) -> None:
-        """Remember one request."""
-        with self._lock:
-            window = self._by_route.setdefault(route, deque(maxlen=_LATENCY_WINDOW))
-            window.append(milliseconds)
-
-    def collect(self) -> Iterator[Metric]:
-        """One gauge per quantile, labelled by route."""
-        with self._lock:
-            ordered = {route: sorted(window) for route, window in self._by_route.items()}
-        for percent in _QUANTILES:
-            family = GaugeMetricFamily(
-                f"dp_request_latency_ms_p{percent}",
-                f"{percent} % of a route's last {_LATENCY_WINDOW:,} requests took no longer.",
-                labels=["route"],
-            )
-            for route, latencies in ordered.items():
-                family.add_metric([route], quantile(latencies, percent))
-            yield family
-
-
-class _AccountCollector(Collector):
-    """What is spent, due and waiting, read from the store at each scrape."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing, so that registering does not read the store."""
-        return iter(())
-
-    def collect(self) -> Iterator[Metric]:
-        """The gauges; none while the store cannot be read, so that the others still show."""
-        try:
-            yield from list(self._gauges())
-        except DpdauError:
-            return
-
-    def _gauges(self) -> Iterator[Metric]:
-        spent = GaugeMetricFamily(
-            "dp_budget_epsilon_spent",
-            "What the current period's releases have cost.",
-            labels=["metric"],
+    def _count_requests(self) -> None:
+        self._requests = self._counter(
+            "dp_requests", "Requests answered.", "route", "method", "status"
         )
-        remaining = GaugeMetricFamily(
-            "dp_budget_epsilon_remaining",
-            "What is left of the current period's budget.",
-            labels=["metric"],
+        self._failed_requests = self._counter(
+            "dp_requests_failed", "Requests answered with a status of 500 or above."
         )
-        for metric in PublishedMetric:
-            budget = self._application.budget_of(metric)
-            spent.add_metric([metric], budget.epsilon_spent)
-            remaining.add_metric([metric], budget.epsilon_remaining)
-        with self._application.store.read() as reader:
-            waiting = len(reader.unfinished_erasures())
-        due = self._application.publisher.due_days()
-        yield spent
-        yield remaining
-        yield GaugeMetricFamily(
-            "dp_days_due", "Closed days of continual series that wait to be published.", value=due
+        self._latency = self._histogram(
+            "dp_request_latency_ms",
+            "Time from a request's first byte to its answer, in milliseconds.",
+            _LATENCY_BUCKETS_MS,
+            "route",
         )
-        yield GaugeMetricFamily(
-            "dp_erasures_waiting", "Erasures whose pages wait to be purged.", value=waiting
+        # Kept, because finding a labelled counter takes longer than counting.
+        self._by_labels: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._recent = RecentLatencies()
+        self._registry.register(self._recent)
+
+    def _count_events(self) -> None:
+        self._accepted = self._counter("dp_events_accepted", "Events acknowledged.")
+        self._rejected = self._counter(
+            "dp_events_rejected",
+            "Events refused by the field at fault, and whole requests by the kind of problem.",
+            "reason",
         )
+        self._refused = self._counter(
+            "dp_events_refused_after_erasure",
+            "Events acknowledged and dropped because their user had been erased.",
+        )
+        self._erased = self._counter("dp_erased_users", "Users named by requests to erase.")
+        self._refused_erasures = self._counter(
+            "dp_erasures_refused",
+            "Requests to erase after which nobody was erased, by the kind of problem.",
+            "reason",
+        )
+        self._commit_seconds = self._histogram(
+            "dp_commit_seconds",
+            "Time to apply and commit one group of batches.",
+            _COMMIT_BUCKETS_SECONDS,
+        )
+        self._failed_commits = self._counter("dp_commits_failed", "Groups that were not stored.")
+        self._waiting = self._gauge(
+            "dp_writer_waiting_events", "Events received and not yet committed."
+        )
+        self._writer_running = self._gauge(
+            "dp_writer_running", "1 if the thread that writes events is there, otherwise 0."
+        )
+
+    def _count_upkeep(self) -> None:
+        self._upkeep_succeeded_at = self._gauge(
+            "dp_upkeep_last_success_timestamp_seconds",
+            "When the newest round of upkeep without an error ended, in seconds since 1970; 0 "
+            "before the first.",
+        )
+        self._upkeep_seconds = self._gauge("dp_upkeep_round_seconds", "How long that round took.")
+        self._upkeep_failures = self._counter(
+            "dp_upkeep_failures", "Rounds of upkeep that ended with an error."
+        )
+
+    def _state(self, settings: Settings) -> None:
+        """What does not change while the service runs."""
+        self._gauge(
+            "dp_writer_waiting_events_limit",
+            "Beyond this many waiting events, requests are turned away.",
+        ).set(settings.max_waiting_events)
+        self._gauge(
+            "dp_erasure_target_seconds",
+            "How long an erasure may wait for its last trace to go (ERASURE_TARGET_HOURS).",
+        ).set(settings.erasure_target_hours * _SECONDS_PER_HOUR)
+        self._gauge(
+            "dp_start_timestamp_seconds", "When the service started, in seconds since 1970."
+        ).set(self._now())
+        build = "The versions of dpdau and of Python; always 1."
+        Gauge("dp_build_info", build, ["version", "python"], registry=self._registry).labels(
+            __version__, platform.python_version()
+        ).set(1)
+        ProcessCollector(registry=self._registry)
+
+    def _now(self) -> float:
+        return self._calendar.now().timestamp()
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self._registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, meaning, registry=self._registry)
+
+    def _histogram(
+        self, name: str, meaning: str, buckets: Sequence[float], *labels: str
+    ) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=buckets, registry=self._registry)
 
 
 def _total(metric: Counter | Gauge) -> int:
     """The sum over all labels."""
     samples = (sample for family in metric.collect() for sample in family.samples)
     return round(sum(each.value for each in samples if not each.name.endswith("_created")))
-
-
-def quantile(ordered: Sequence[float], percent: int) -> float:
-    """The smallest value that at least `percent` % of the values do not exceed."""
-    return ordered[-(-len(ordered) * percent // 100) - 1]

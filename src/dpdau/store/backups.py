@@ -1,8 +1,8 @@
 """Backups in a folder: made whole or not at all, and reached by erasures."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dpdau.errors import BackupError, StoreError
@@ -14,6 +14,7 @@ __all__ = ["BackupFolder"]
 
 _SUFFIX = ".sqlite3"
 _PREFIX = "dpdau-"
+_NAME = f"{_PREFIX}%Y%m%dT%H%M%SZ{_SUFFIX}"
 
 
 class BackupFolder:
@@ -39,11 +40,22 @@ class BackupFolder:
 
     def new_path(self, now: datetime) -> Path:
         """Where a backup made at this moment (in UTC) is kept."""
-        return self.path / f"{_PREFIX}{now:%Y%m%dT%H%M%SZ}{_SUFFIX}"
+        return self.path / now.strftime(_NAME)
 
     def files(self) -> list[Path]:
         """The backups, oldest first if they have the names of `new_path`."""
         return sorted(self.path.glob(f"*{_SUFFIX}"))
+
+    def newest_made_at(self) -> datetime | None:
+        """When the newest backup was made, in UTC, as its name says; None if there is none.
+
+        Erasures change the files later on, so their own times tell nothing. Files with names of
+        another kind than `new_path` gives are left out.
+        """
+        for file in reversed(self.files()):
+            with suppress(ValueError):
+                return datetime.strptime(file.name, _NAME).replace(tzinfo=UTC)
+        return None
 
     def require_fit(self, target: Path, data_dir: Path) -> None:
         """Pass if a backup may have that name.

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -46,6 +46,17 @@ def test_a_backup_is_one_checked_file_for_its_owner_only(place: Place) -> None:
     assert list(made.path.parent.iterdir()) == [made.path]
     with closing(sqlite3.connect(made.path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_the_newest_backup_is_told_by_its_name_whatever_happened_to_its_file(place: Place) -> None:
+    folder = backups_of(place.settings)
+    assert folder.newest_made_at() is None
+    place.active("ada")
+    made = place.back_up()
+    made.path.with_name("zebra.sqlite3").write_bytes(made.path.read_bytes())
+    os.utime(made.path, (0, 0))
+
+    assert folder.newest_made_at() == datetime(2025, 11, 20, 12, tzinfo=UTC)
 
 
 def test_a_backup_says_where_the_secret_is_if_that_is_beside_the_data(place: Place) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from importlib.resources import files
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from dpdau.errors import LedgerDamagedError
+from dpdau.errors import LedgerDamagedError, StoreBusyError
 from dpdau.service.dashboard import ASSETS
 from support.service import Service, assert_problem, event
 
@@ -186,7 +187,29 @@ class TestOperations:
             "failed_commits": 0,
         }
         assert (told["erasures_waiting"], told["days_due"]) == (0, 0)
-        assert told["ledger"] == {"rows": 0, "newest": [], "fault": None}
+        assert (told["erasure_oldest_requested_at"], told["days_due_since"]) == (None, None)
+        assert (told["ledger"]["rows"], told["ledger"]["newest"]) == (0, [])
+        assert told["ledger"]["fault"] is None
+
+    def test_they_tell_since_when_something_waits(
+        self, open_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service = open_service(mechanism_dau="continual", dau_budget_total=3.0, epsilon_dau=0.3)
+        monkeypatch.setattr(service.store, "purge", Mock(side_effect=StoreBusyError(10)))
+        service.client.get(f"/dau/{YESTERDAY}")
+        service.client.post("/erasure", json={"user_id": "ada"})
+        service.clock.advance(days=1)
+        told = service.client.get("/operations").json()
+        assert told["erasure_oldest_requested_at"] == "2025-11-20T12:00:00Z"
+        assert told["days_due_since"] == "2025-11-21T00:00:00Z"
+
+    def test_they_tell_what_the_newest_verification_found(self, service: Service) -> None:
+        verified = service.client.get("/ledger/verify")
+        assert verified.status_code == 200
+        verification = service.client.get("/operations").json()["ledger"]["verification"]
+        assert verification["finished_at"] == "2025-11-20T12:00:00Z"
+        assert verification["seconds"] >= 0
+        assert verification["fault"] is None
 
     def test_they_show_the_newest_rows_without_what_is_in_them(self, service: Service) -> None:
         for back in range(3):

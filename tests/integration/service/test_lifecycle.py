@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -6,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from dpdau import __version__
 from dpdau.errors import StoreError
 from dpdau.model.ledger import LedgerKind
+from dpdau.pipeline.upkeep import UpkeepReport
 from dpdau.service.upkeep import keep_up
 from dpdau.store import MemoryStore, SqliteStore
 from support import FakeClock
@@ -51,12 +54,40 @@ async def test_upkeep_goes_on_after_a_failure_and_stops_when_told(
         RuntimeError("secret-name"),
         None,
     )
-    await keep_up(rounds, 0, rounds.stopping)  # type: ignore[arg-type]
+    metrics, verifier = service.app.state.context.metrics, service.app.state.context.verifier
+    await keep_up(rounds, metrics, verifier, 0, rounds.stopping)  # type: ignore[arg-type]
     assert rounds.outcomes == []
     logged = capsys.readouterr().out
     assert "message='The disk is gone.'" in logged
     assert "fault=RuntimeError" in logged
     assert "secret-name" not in logged
+    figures = {
+        sample.name: sample.value for family in metrics.families() for sample in family.samples
+    }
+    assert figures["dp_upkeep_failures_total"] == 2
+    assert figures["dp_upkeep_last_success_timestamp_seconds"] == service.clock.now.timestamp()
+
+
+@pytest.mark.anyio
+async def test_a_round_tells_what_it_did_and_what_it_could_not_do(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rounds = Rounds(service.application, None)
+    rounds.report = UpkeepReport(["dau-1d-2025-11-19"], ["The dau budget is spent."], 3, 2)
+    metrics, verifier = service.app.state.context.metrics, service.app.state.context.verifier
+    await keep_up(rounds, metrics, verifier, 0, rounds.stopping)  # type: ignore[arg-type]
+    logged = capsys.readouterr().out
+    assert re.search(r"published +days_due=3 releases=1\n", logged)
+    assert re.search(r"publication refused +days_due=3 reason='The dau budget is spent.'\n", logged)
+    assert re.search(r"erasures waiting +erasures=2\n", logged)
+
+
+def test_a_service_tells_when_it_starts_and_when_all_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Service(tmp_path):
+        assert f"version={__version__}\n" in capsys.readouterr().out
+    assert re.findall(r"\] (stop\w+)", capsys.readouterr().out) == ["stopping", "stopped"]
 
 
 def test_days_that_closed_while_the_service_was_away_are_published_at_its_start(

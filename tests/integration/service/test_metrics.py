@@ -1,14 +1,18 @@
+import platform
+import shutil
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from dpdau.errors import StoreReadOnlyError
-from dpdau.service.metrics import quantile
+from dpdau import __version__
+from dpdau.errors import LedgerRolledBackError, StoreBusyError, StoreReadOnlyError
+from dpdau.service.latencies import quantile
 from support.service import Service, event
 
 YESTERDAY = date(2025, 11, 19)
@@ -91,6 +95,91 @@ def test_budgets_and_what_waits_are_shown(open_service: Callable[..., Service]) 
     assert value(samples, "dp_erasures_waiting") == 0
 
 
+def test_what_is_overdue_counts_from_when_it_could_have_been_done(
+    open_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise StoreBusyError(10)
+
+    service = open_service(
+        mechanism_dau="continual", dau_budget_total=3.0, epsilon_dau=0.3, erasure_target_hours=2
+    )
+    service.client.get(f"/dau/{YESTERDAY}")
+    monkeypatch.setattr(service.store, "purge", fail)
+    assert service.client.post("/erasure", json={"user_id": "ada"}).status_code == 202
+    service.clock.advance(days=1, hours=1)
+    samples = scrape(service)
+    # The clock stood at noon, and days close at midnight.
+    assert value(samples, "dp_publication_overdue_seconds") == 13 * 3_600
+    assert value(samples, "dp_erasures_waiting") == 1
+    assert value(samples, "dp_erasure_oldest_seconds") == 25 * 3_600
+    assert value(samples, "dp_erasure_target_seconds") == 2 * 3_600
+
+
+def test_the_writer_is_shown_beside_its_limit(open_service: Callable[..., Service]) -> None:
+    service = open_service(max_waiting_events=7)
+    samples = scrape(service)
+    assert value(samples, "dp_writer_waiting_events_limit") == 7
+    assert value(samples, "dp_writer_running") == 1
+    service.app.state.context.writer.close()
+    assert value(scrape(service), "dp_writer_running") == 0
+
+
+def test_a_server_error_is_counted_from_the_first_one_on(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert value(scrape(service), "dp_requests_failed_total") == 0
+    monkeypatch.setattr(service.store, "check", Mock(side_effect=StoreBusyError(10)))
+    service.client.get("/readyz")
+    service.client.get("/nowhere")
+    assert value(scrape(service), "dp_requests_failed_total") == 1
+
+
+def test_disk_and_backups_are_shown_while_there_is_a_folder(service: Service) -> None:
+    samples = scrape(service)
+    free, size = (value(samples, f"dp_disk_{name}_bytes") or 0 for name in ("free", "size"))
+    assert 0 < free <= size
+    assert value(samples, "dp_store_bytes") == 0
+    assert value(samples, "dp_backups") == 0
+    assert value(samples, "dp_backup_newest_timestamp_seconds") is None
+
+    (service.data_dir / "dpdau.sqlite3-wal").write_bytes(b"12345")
+    folder = service.data_dir / "backups"
+    folder.mkdir()
+    (folder / "dpdau-20251101T030000Z.sqlite3").touch()
+    samples = scrape(service)
+    assert value(samples, "dp_store_bytes") == 5
+    assert value(samples, "dp_backups") == 1
+    made_at = datetime(2025, 11, 1, 3, tzinfo=UTC).timestamp()
+    assert value(samples, "dp_backup_newest_timestamp_seconds") == made_at
+
+    shutil.rmtree(service.data_dir)
+    samples = scrape(service)
+    assert value(samples, "dp_disk_free_bytes") is None
+    assert value(samples, "dp_store_readable") == 1
+
+
+def test_a_ledger_that_was_rolled_back_is_shown(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.dau(YESTERDAY)
+    samples = scrape(service)
+    assert value(samples, "dp_ledger_rows") == 1
+    assert value(samples, "dp_ledger_fits") == 1
+    lost = LedgerRolledBackError((1, "a"), (2, "b"))
+    monkeypatch.setattr(service.application.guard.__class__, "check", Mock(side_effect=lost))
+    samples = scrape(service)
+    assert value(samples, "dp_ledger_fits") == 0
+    assert value(samples, "dp_store_readable") == 1
+
+
+def test_the_version_and_the_start_are_shown(service: Service) -> None:
+    samples = scrape(service)
+    versions = {"version": __version__, "python": platform.python_version()}
+    assert value(samples, "dp_build_info", **versions) == 1
+    assert value(samples, "dp_start_timestamp_seconds") == service.clock.now.timestamp()
+
+
 def test_a_store_that_fails_hides_its_own_figures_only(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +191,9 @@ def test_a_store_that_fails_hides_its_own_figures_only(
     monkeypatch.setattr(service.store, "read", fail)
     samples = scrape(service)
     assert value(samples, "dp_commits_failed_total") == 1
+    assert value(samples, "dp_store_readable") == 0
     assert value(samples, "dp_budget_epsilon_spent", metric="dau") is None
+    assert value(samples, "dp_disk_free_bytes") is not None
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(1, 100))

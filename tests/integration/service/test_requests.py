@@ -12,6 +12,7 @@ from dpdau.service.limits import RateLimiter
 from dpdau.service.logs import configure_logs
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.middleware import RequestMiddleware
+from dpdau.service.verification import LedgerVerifier
 from support.service import Service, assert_problem, event
 
 TODAY = date(2025, 11, 20)
@@ -108,7 +109,8 @@ class TestProblems:
 
 class TestMiddleware:
     def wrapped(self, service: Service, app: Any) -> RequestMiddleware:
-        metrics = ServiceMetrics(service.application)
+        verifier = LedgerVerifier(service.application)
+        metrics = ServiceMetrics(service.application, service.configured, verifier)
         return RequestMiddleware(app, metrics=metrics, rate=RateLimiter(0))
 
     def run(self, service: Service, app: Any, scope: dict[str, Any]) -> list[Any]:

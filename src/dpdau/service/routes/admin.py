@@ -201,7 +201,7 @@ async def acknowledge(request: Request, context: Context) -> Response:
 )
 def verify(context: Context) -> Response:
     """Recompute hashes, values, prices, plans and budgets; the problem names the first fault."""
-    return json_answer(context.application.verify())
+    return json_answer(context.verifier.run())
 
 
 @router.get(
@@ -223,7 +223,7 @@ def rekey(context: Context) -> Response:
     | {200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
 )
 def metrics(context: Context) -> Response:
-    """Requests, ingestion, commits and budgets, for Prometheus."""
+    """The service at work, for Prometheus; docs/metrics.md has every name."""
     return Response(context.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
@@ -21,9 +22,12 @@ from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import decoded_body, documented_body
 from dpdau.service.context import Context, ServiceContext
 from dpdau.service.openapi import problems
+from dpdau.service.problems import REQUEST_ID
 from dpdau.views import ErasureView, ReceiptView
 
 __all__ = ["router"]
+
+_log = structlog.get_logger("dpdau.service")
 
 router = APIRouter(prefix="/erasure", tags=["erasure"])
 
@@ -158,6 +162,14 @@ async def _erase(
         context.metrics.erased(requested.erasure.users)
     await context.purge()
     view = await run_in_threadpool(application.erasure, requested.erasure.erasure_id)
+    _log.info(
+        "erasure",
+        request_id=request.scope[REQUEST_ID],
+        erasure_id=view.erasure_id,
+        state=view.state,
+        users=requested.erasure.users,
+        is_repeated=requested.is_repeated,
+    )
     return json_answer(view, 200 if view.state == "done" else 202)
 
 

@@ -48,12 +48,23 @@ class RowSummary(BaseModel):
         return cls.model_validate(row, from_attributes=True)
 
 
+class Verification(BaseModel):
+    """The newest recomputation of all that the ledger claims."""
+
+    finished_at: datetime
+    seconds: float = Field(description="How long it took.")
+    fault: str | None = Field(description="The first thing that is wrong; null if all is well.")
+
+
 class LedgerState(BaseModel):
     """The ledger's end, and whether it may grow."""
 
     rows: int
     newest: list[RowSummary] = Field(description="Newest first.")
     fault: str | None = Field(description="Why nothing more is released; null if all is well.")
+    verification: Verification | None = Field(
+        description="What the service found when it last verified all of it; null before the first."
+    )
 
 
 class Operations(BaseModel):
@@ -63,7 +74,13 @@ class Operations(BaseModel):
     ingestion: Ingestion
     erasures_waiting: int = Field(description="Erasures whose pages wait to be purged.")
     erasures: list[ErasureView] = Field(description="The last ones requested, newest first.")
+    erasure_oldest_requested_at: datetime | None = Field(
+        description="When the oldest that waits was requested; null if none does."
+    )
     days_due: int = Field(description="Closed days of continual series that wait to be published.")
+    days_due_since: datetime | None = Field(
+        description="When the oldest of them closed; null if none waits."
+    )
     ledger: LedgerState
 
 
@@ -81,26 +98,34 @@ def operations(
 ) -> Response:
     """Ingestion since the start, what waits, and the newest erasures and rows of the ledger.
 
-    Whether the ledger is whole is what `readyz` knows; `GET /ledger/verify` recomputes all of it.
+    Whether the ledger is whole is what `readyz` knows. The service recomputes all of it every hour;
+    `GET /ledger/verify` does so at once.
     """
     application = context.application
     with application.store.read() as reader:
         head = reader.ledger_head()
         count = 0 if head is None else head.sequence
         newest = reader.ledger(after=max(count - rows, 0))
-        waiting = len(reader.unfinished_erasures())
+        waiting = reader.unfinished_erasures()
         erasures = reader.newest_erasures(rows)
+    due = application.publisher.due()
+    verified = context.verifier.newest
     return json_answer(
         Operations(
             now=application.calendar.now(),
             ingestion=Ingestion(**context.metrics.ingestion()),
-            erasures_waiting=waiting,
+            erasures_waiting=len(waiting),
             erasures=[ErasureView.of(each) for each in erasures],
-            days_due=application.publisher.due_days(),
+            erasure_oldest_requested_at=waiting[0].requested_at if waiting else None,
+            days_due=due.days,
+            days_due_since=due.since,
             ledger=LedgerState(
                 rows=count,
                 newest=[RowSummary.of(row) for row in reversed(newest)],
                 fault=_fault(context),
+                verification=None
+                if verified is None
+                else Verification.model_validate(verified, from_attributes=True),
             ),
         )
     )

@@ -85,10 +85,16 @@ function tile(name, value, explanation) {
   );
 }
 
-function summary({ rows, fault }) {
-  if (fault !== null) return element("p", { class: "error" }, fault);
-  const checked = verified ?? "The newest row fits the copy of the ledger's head.";
+function summary({ rows, fault, verification }) {
+  const wrong = fault ?? verification?.fault ?? null;
+  if (wrong !== null) return element("p", { class: "error" }, wrong);
+  const checked = verified ?? recomputed(verification);
   return element("p", {}, `${format.counted(rows, "row")}. ${checked}`);
+}
+
+function recomputed(verification) {
+  if (verification === null) return "The newest row fits the copy of the ledger's head.";
+  return `All of it was recomputed at ${format.moment(verification.finished_at)} and was right.`;
 }
 
 function newest(rows) {
