@@ -122,7 +122,7 @@ def _baselines(rows: Rows) -> str:
         for row in found:
             if row["reason"]:
                 reasons.setdefault(row["reason"], []).append(row["baseline"])
-        parts += [f"Not run: {', '.join(names)}: {why}." for why, names in reasons.items()]
+        parts += [f"Not run: {'; '.join(names)}: {why}." for why, names in reasons.items()]
     return "\n\n".join(parts)
 
 

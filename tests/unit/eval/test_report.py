@@ -59,7 +59,7 @@ def test_ours_is_told_from_rivals_and_what_was_not_run_says_why() -> None:
         "| **this product** | 5.0 (5.0–5.0) |  | 1.00 |",
         "| worse, 7 days a person | 12.5 (12.5–12.5) | 12.2 | 2.50 |",
     ]
-    assert lines[-1] == "Not run: one library, another: not installed."
+    assert lines[-1] == "Not run: one library; another: not installed."
 
 
 def test_the_document_has_every_table_once() -> None:
