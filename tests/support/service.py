@@ -75,7 +75,7 @@ class Service(AbstractContextManager["Service"]):
 
     def asynchronous_client(self) -> AsyncClient:
         """A client for tests that run on an event loop themselves."""
-        return AsyncClient(transport=ASGITransport(self.app), base_url="http://dpdau.test")
+        return AsyncClient(transport=ASGITransport(self.app), base_url="http://localhost")
 
     def send(self, *events: dict[str, Any], **query: Any) -> Any:
         """Post events as one JSON batch."""

@@ -11,13 +11,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dpdau.config.declarations import (
     A_FLIP_BOUND,
+    A_HOST_LIST,
     A_KEY,
+    A_NETWORK_LIST,
     A_POSITIVE_NUMBER,
     A_PROBABILITY,
     A_SAMPLING_RATE,
     A_SECRET,
     FlipBound,
+    Hosts,
     Key,
+    Networks,
     Orders,
     Positive,
     Probability,
@@ -147,7 +151,29 @@ are no longer counted; holds for both metrics, unless the metric's own bound is 
     rate_limit_per_minute: int = setting(
         "Service", 60_000, "a whole number of at least 0", "requests a minute", ge=0
     )
-    """The most requests that one client may send in a minute; 0 for no limit."""
+    """The most requests that one client may send in a minute; 0 for no limit. A client is a key, \
+or an address where no known key is sent."""
+    allowed_hosts: Hosts | None = setting("Service", None, A_HOST_LIST)
+    """Names beside the loopback ones that requests may ask for; unless set, any name goes once \
+keys are set, and loopback names only while none is (docs/security.md)."""
+    trusted_proxies: Networks | None = setting("Service", None, A_NETWORK_LIST)
+    """The reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; no other's is."""
+    max_connections: int = setting(
+        "Service", 400, "a whole number of at least 1", "connections", ge=1
+    )
+    """The most connections that are open at once; further ones are told to try again."""
+    max_concurrent_requests: int = setting(
+        "Service", 200, "a whole number of at least 1", "requests", ge=1
+    )
+    """The most requests that are answered at once; further ones are told to try again."""
+    max_head_bytes: int = setting(
+        "Service", 32 * 1024, "a whole number of at least 1024", "bytes", ge=1024
+    )
+    """The longest address and headers of a request together."""
+    head_seconds: Positive = setting("Service", 10.0, A_POSITIVE_NUMBER, "seconds")
+    """How long a client may take to send the head of a request."""
+    body_seconds: Positive = setting("Service", 60.0, A_POSITIVE_NUMBER, "seconds")
+    """How long a client may take to send the body of a request, or to take more of an answer."""
     max_body_bytes: int = setting(
         "Service", 32 * 1024 * 1024, "a whole number of at least 1024", "bytes", ge=1024
     )

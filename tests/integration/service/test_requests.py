@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from dpdau.service.limits import RateLimiter
+from dpdau.service.admission import Admission
+from dpdau.service.auth import KeyRing
 from dpdau.service.logs import configure_logs
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.middleware import RequestMiddleware
@@ -96,7 +97,7 @@ class TestProblems:
                 "method": "POST",
                 "path": "/event",
                 "query_string": b"",
-                "headers": [],
+                "headers": [(b"host", b"localhost")],
                 "client": None,
             }
             await service.app(scope, receive, send)
@@ -109,7 +110,8 @@ class TestProblems:
 class TestMiddleware:
     def wrapped(self, service: Service, app: Any) -> RequestMiddleware:
         metrics = ServiceMetrics(service.application)
-        return RequestMiddleware(app, metrics=metrics, rate=RateLimiter(0))
+        admission = Admission.of(service.configured, KeyRing(()))
+        return RequestMiddleware(app, metrics=metrics, admission=admission)
 
     def run(self, service: Service, app: Any, scope: dict[str, Any]) -> list[Any]:
         sent: list[Any] = []
@@ -127,7 +129,8 @@ class TestMiddleware:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             raise RuntimeError
 
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+        headers = [(b"host", b"localhost")]
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": None}
         assert len(self.run(service, app, scope)) == 1
         assert "fault=RuntimeError" in capsys.readouterr().out
 
