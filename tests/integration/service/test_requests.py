@@ -45,6 +45,10 @@ class TestHeaders:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-security-policy"].startswith("default-src 'none'")
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert "camera=()" in headers["permissions-policy"]
+        assert headers["referrer-policy"] == "no-referrer"
         assert "server" not in headers
 
     def test_no_page_loads_scripts_from_another_host(self, service: Service) -> None:
