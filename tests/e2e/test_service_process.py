@@ -1,19 +1,16 @@
 """The service as a process of its own, over a real socket, killed without warning."""
 
 import json
-import re
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import httpx
+
+from support.process import server
 
 SETTINGS = {
     "LATENESS_HOURS": "0",
@@ -22,56 +19,14 @@ SETTINGS = {
     "MECHANISM_MAU": "laplace",
     "EPSILON_DAU": "1e6",
     "DAU_BUDGET_TOTAL": "1e8",
-    "SERVICE_PORT": "0",
     "LOG_FORMAT": "json",
     "RATE_LIMIT_PER_MINUTE": "0",
 }
-"""Noise is zero but for a chance of e^-1000000, and the port is any free one."""
+"""Noise is zero but for a chance of e^-1000000."""
 
 ACKNOWLEDGED_BEFORE_KILL = (1, 20, 60)
 EVENTS_PER_DAY = 20
 CLIENTS = 4
-
-
-@dataclass
-class Server:
-    process: subprocess.Popen[str]
-    url: str
-    log: list[str]
-    reader: threading.Thread
-
-    def stop(self, how: signal.Signals) -> int:
-        self.process.send_signal(how)
-        status = self.process.wait(60)
-        self.reader.join()
-        return status
-
-
-@contextmanager
-def server(data_dir: Path) -> Iterator[Server]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dpdau", "serve"],
-        env={**SETTINGS, "DATA_DIR": str(data_dir)},
-        cwd=data_dir,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    log: list[str] = []
-    with process.stderr:
-        try:
-            url = next(
-                found[0]
-                for line in process.stderr
-                if log.append(line) or (found := re.search(r"http://127\.0\.0\.1:\d+", line))
-            )
-            reader = threading.Thread(target=log.extend, args=(process.stderr,))
-            reader.start()
-            yield Server(process, url, log, reader)
-        finally:
-            process.kill()
-            process.wait(60)
-            reader.join()
 
 
 @dataclass
@@ -133,7 +88,7 @@ def counted(client: httpx.Client, day: date) -> int:
 def test_whatever_was_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path) -> None:
     ledger = Ledger(datetime.now(UTC).date() - timedelta(days=2))
     for more in ACKNOWLEDGED_BEFORE_KILL:
-        with server(tmp_path) as running:
+        with server(tmp_path, **SETTINGS) as running:
             clients = [
                 threading.Thread(target=send_until_the_server_is_gone, args=(running.url, ledger))
                 for _ in range(CLIENTS)
@@ -145,7 +100,10 @@ def test_whatever_was_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path)
             for client in clients:
                 client.join()
     assert len(ledger.acknowledged) >= sum(ACKNOWLEDGED_BEFORE_KILL)
-    with server(tmp_path) as running, httpx.Client(base_url=running.url, timeout=60) as session:
+    with (
+        server(tmp_path, **SETTINGS) as running,
+        httpx.Client(base_url=running.url, timeout=60) as session,
+    ):
         found = {day: counted(session, day) for day in ledger.sent}
         assert all(found[day] == EVENTS_PER_DAY for day in ledger.acknowledged)
         # What was not acknowledged is there as a whole or not at all.
@@ -155,7 +113,7 @@ def test_whatever_was_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path)
 
 def test_a_service_that_is_told_to_stop_answers_what_has_begun(tmp_path: Path) -> None:
     ledger = Ledger(datetime.now(UTC).date() - timedelta(days=2))
-    with server(tmp_path) as running:
+    with server(tmp_path, **SETTINGS) as running:
         client = threading.Thread(target=send_until_the_server_is_gone, args=(running.url, ledger))
         client.start()
         ledger.wait_for(5)
