@@ -92,16 +92,18 @@ bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 	@for script in $(BENCHES); do \
 		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
 
-# What is set in the environment or here goes to load/run.py; a seed makes the same traffic again.
+# See docs/load-testing.md. LOAD_TEST_SEED makes the same traffic again.
 LOAD_USERS ?= 50
 LOAD_SPAWN ?= 25
 LOAD_RUNTIME ?= 30
 LOAD_HOST ?=
+LOAD_DATA_DIR ?=
 
 .PHONY: load-test
 load-test: $(DEVELOPMENT) ## put load on a service and check that nothing acknowledged was lost
-	@$(BIN)/python load/run.py --users $(LOAD_USERS) --spawn $(LOAD_SPAWN) \
-		--seconds $(LOAD_RUNTIME) $(if $(LOAD_HOST),--host $(LOAD_HOST))
+	@PYTHONPATH=bench $(BIN)/python load/load_test.py --users $(LOAD_USERS) --spawn $(LOAD_SPAWN) \
+		--seconds $(LOAD_RUNTIME) $(if $(LOAD_HOST),--host $(LOAD_HOST)) \
+		$(if $(LOAD_DATA_DIR),--data-dir $(LOAD_DATA_DIR))
 
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)

@@ -40,7 +40,8 @@ __all__ = ["SECRETS", "Settings"]
 
 _LONGEST_PERIOD_DAYS = {PeriodKind.MONTH: 31, PeriodKind.QUARTER: 92, PeriodKind.YEAR: 366}
 _KEYS = ("service_api_key", "ingest_api_key", "read_api_key", "admin_api_key")
-SECRETS = ("hash_salt_secret", "hash_salt_secret_previous", *_KEYS)
+_OWN_SECRETS = ("hash_salt_secret", "hash_salt_secret_previous", *_KEYS)
+SECRETS = (*_OWN_SECRETS, "load_api_key")
 
 # Why hllpp goes with no other mechanism than its own.
 _NO_BOUND = "one user may change its estimate by any amount, so no noise hides them"
@@ -219,6 +220,13 @@ keys are set, and loopback names only while none is (docs/security.md)."""
     )
     """The purchase log that `make demo` reads; when unset, the one in the package `lifetimes`."""
 
+    load_test_seed: int = setting(
+        "Examples and evaluation", 20_251_007, "a whole number of at least 0", ge=0
+    )
+    """What the traffic of `make load-test` is drawn from; the same seed sends the same events."""
+    load_api_key: Key | None = setting("Examples and evaluation", None, A_KEY)
+    """The key with which `make load-test` asks a running service; by default SERVICE_API_KEY."""
+
     def presence_runs(self, metric: Metric) -> int | None:
         """How many runs of presence a series counts per user and period; None for no limit.
 
@@ -289,7 +297,7 @@ keys are set, and loopback names only while none is (docs/security.md)."""
                 "a loopback address such as 127.0.0.1 while no key is set: anyone could use the "
                 "service. Set SERVICE_API_KEY, or keys for single scopes, to listen beyond",
             )
-        given = [name for name in SECRETS if getattr(self, name) is not None]
+        given = [name for name in _OWN_SECRETS if getattr(self, name) is not None]
         for one, other in combinations(given, 2):
             if getattr(self, one) == getattr(self, other):
                 yield f"{other.upper()} equals {one.upper()}; expected a value of its own"
