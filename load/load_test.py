@@ -28,7 +28,7 @@ from _report import Report, failures_in, routes_in
 from _traffic import Traffic
 from dpdau.bootstrap import database_of, secret_of
 from dpdau.config import Settings, load_settings
-from dpdau.errors import DpdauError
+from dpdau.errors import DpdauError, FileUnreadableError
 from dpdau.hashing import Pseudonymizer
 from dpdau.store.sqlite.inspection import inspecting
 
@@ -129,7 +129,11 @@ def _tested(options: argparse.Namespace, settings: Settings, folder: Path) -> Re
 def _target(options: argparse.Namespace, own: Path) -> Iterator[Target]:
     """The service at --host, or one of the test's own until the context ends."""
     if options.host is not None:
-        known = None if options.data_dir is None else load_settings(data_dir=options.data_dir)
+        known = None
+        if options.data_dir is not None:
+            known = load_settings(data_dir=options.data_dir)
+            if not database_of(known).exists():
+                raise FileUnreadableError(database_of(known), "no store is there")
         yield Target(options.host, {}, known)
         return
     secret, key = secrets.token_urlsafe(_KEY_BYTES), secrets.token_urlsafe(_KEY_BYTES)

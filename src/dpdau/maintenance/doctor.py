@@ -178,9 +178,9 @@ def _confidential(settings: Settings, elsewhere: Path) -> Iterator[Path]:
     yield from sorted(settings.data_dir.rglob("*"))
     for file in (head_of(settings).path, journal_of(settings).path):
         yield from sorted(elsewhere.glob(f"{file.name}*"))
-    file = env_file()
-    if file is not None:
-        yield file
+    secrets = env_file()
+    if secrets is not None:
+        yield secrets
 
 
 def _space(settings: Settings) -> Finding:

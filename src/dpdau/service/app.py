@@ -84,6 +84,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.keys = keys = KeyRing.of(settings)
+    app.state.metrics = metrics
     for router in ROUTERS:
         app.include_router(router)
     add_problem_handlers(app)

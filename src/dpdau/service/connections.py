@@ -6,6 +6,7 @@ it answers in plain text. Here every wait has an end, and every answer is a prob
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
@@ -32,7 +33,7 @@ _ID_BYTES = 16
 # Who comes beyond the limit is told so when the head is there; beyond this many times the limit
 # there is no answer, since waiting for heads takes places too.
 _ANSWERED_SHARE = 2
-# How much of a head a parser can have seen after it was complete: names, values, four separators.
+# What stands around a header's name and value: a colon, a space and the end of the line.
 _SEPARATORS = 4
 
 _log = structlog.get_logger("dpdau.service")
@@ -70,11 +71,20 @@ class GuardedConfig(uvicorn.Config):
 
     Attributes:
         connection_limits: them.
+        refused: told the status of every answer that is not the app's.
     """
 
-    def __init__(self, app: Any, *, limits: ConnectionLimits, **options: Any) -> None:
-        """Take uvicorn's own options and the limits."""
+    def __init__(
+        self,
+        app: Any,
+        *,
+        limits: ConnectionLimits,
+        refused: Callable[[int], None],
+        **options: Any,
+    ) -> None:
+        """Take uvicorn's own options and these."""
         self.connection_limits = limits
+        self.refused = refused
         super().__init__(app, http=GuardedConnection, **options)
 
 
@@ -239,6 +249,7 @@ class GuardedConnection(HttpToolsProtocol):
         """Answer without the app, unless it is in the midst of an answer; end the connection."""
         request_id = secrets.token_hex(_ID_BYTES)
         _log.warning("refused", type=error.slug, request_id=request_id)
+        self.config.refused(error.http_status)
         is_answering = not self._is_idle() and (self.pipeline or self.cycle.response_started)
         if not is_answering:
             self.transport.write(self._answer(error, request_id))

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dpdau.errors import DpdauError
 from dpdau.service.admission import Admission
 from dpdau.service.logs import described
-from dpdau.service.metrics import ServiceMetrics
+from dpdau.service.metrics import OTHER_METHOD, UNMATCHED, ServiceMetrics
 from dpdau.service.problems import REQUEST_ID, problem_response, unexpected_problem
 
 __all__ = ["RequestMiddleware"]
@@ -90,8 +90,8 @@ class RequestMiddleware:
             self._admission.release()
 
     def _record(self, scope: Scope, status: int, milliseconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
         self._metrics.request(route, method, status, milliseconds)
         _log.info(
             "request",

@@ -46,6 +46,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return GuardedConfig(
         app,
         limits=ConnectionLimits.of(settings),
+        refused=app.state.metrics.refused,
         host=settings.service_host,
         port=settings.service_port,
         ws="none",

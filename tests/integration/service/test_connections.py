@@ -251,6 +251,10 @@ class TestWhatIsNoRequest:
             "malformed-request",
         ]
         assert "secret" not in str(logs)
+        counted = httpx.get(f"{live.url}/metrics").text
+        for status in ("400", "408"):
+            labels = f'{{method="OTHER",route="unmatched",status="{status}"}}'
+            assert f"dp_requests_total{labels} 1.0" in counted
 
 
 class TestProxies:
