@@ -91,13 +91,13 @@ class Traffic(msgspec.Struct, frozen=True):
 
     def steps(self, client: int) -> Iterator[Step]:
         """What one client sends, without end."""
-        random = np.random.default_rng([self.seed, client])  # noqa: TID251 - made-up events, no noise
+        draws = np.random.default_rng([self.seed, client])  # noqa: TID251 - made-up events, no noise
         kinds, shares = list(_SHARES), list(_SHARES.values())
         batches = 0
         while True:
-            kind = random.choice(kinds, p=shares)
+            kind = draws.choice(kinds, p=shares)
             if kind == _EVENTS:
-                yield self._batch(random, client, batches)
+                yield self._batch(draws, client, batches)
                 batches += 1
             else:
                 yield self._question(str(kind))
@@ -112,14 +112,14 @@ class Traffic(msgspec.Struct, frozen=True):
                 yield step
                 found += 1
 
-    def _batch(self, random: np.random.Generator, client: int, number: int) -> Batch:  # noqa: TID251 - as above
+    def _batch(self, draws: np.random.Generator, client: int, number: int) -> Batch:  # noqa: TID251 - as above
         size = self.batch_events
-        people: NDArray[np.int64] = random.integers(self.people, size=size)
+        people: NDArray[np.int64] = draws.integers(self.people, size=size)
         return Batch(
             number,
             [f"load-{self.seed}-{client}-{person}" for person in people.tolist()],
-            [self.days[day] for day in random.integers(len(self.days), size=size).tolist()],
-            (random.random(size) >= _TAKEN_BACK).tolist(),
+            [self.days[day] for day in draws.integers(len(self.days), size=size).tolist()],
+            (draws.random(size) >= _TAKEN_BACK).tolist(),
         )
 
     def _question(self, kind: str) -> Question:
