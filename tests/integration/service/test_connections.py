@@ -104,6 +104,22 @@ class TestSlowClients:
             assert not sender.is_alive()
             assert wire.hear(60).is_closed
 
+    def test_an_answer_that_is_taken_slowly_is_given_whole(
+        self, serve: Callable[..., Live]
+    ) -> None:
+        url = serve().url
+        count = 300
+        asked = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
+        with Wire(url) as wire:
+            sender = threading.Thread(target=wire.send, args=(asked * count,))
+            sender.start()
+            # What other clients are told meanwhile shows that nobody waits for this one.
+            assert said(url, WHOLE, enough=b"lifetime").statuses == [200]
+            last = BUDGET + b"Connection: close\r\n\r\n"
+            sender.join(60)
+            wire.send(last)
+            assert wire.hear(60).statuses == [200] * (count + 1)
+
     def test_a_request_that_takes_its_time_to_be_answered_is_not_hurried(
         self, serve: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -149,6 +149,19 @@ class TestMiddleware:
 
 
 class TestLogs:
+    def test_no_route_takes_an_id_of_a_person_in_its_address(self, service: Service) -> None:
+        paths = service.client.get("/openapi.json").json()["paths"]
+        named = {
+            parameter["name"]
+            for item in paths.values()
+            for operation in item.values()
+            for parameter in operation.get("parameters", [])
+            if parameter["in"] in {"path", "query"}
+        }
+        assert not [name for name in named if "user_id" in name or "person" in name]
+        # Of what has an id in its address, none is a person.
+        assert {name for name in named if name.endswith("_id")} == {"erasure_id", "release_id"}
+
     def test_a_line_names_the_route_and_no_one(
         self, service: Service, capsys: pytest.CaptureFixture[str]
     ) -> None:
