@@ -37,7 +37,7 @@ __all__ = ["held_by", "main"]
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _KEY_BYTES = 24
 _STOP_SECONDS = 30
-_OWNER_ONLY = 0o077
+_UMASK = 0o077
 _NO_FOLDER = "LOAD_DATA_DIR does not say where the service at LOAD_HOST keeps its data."
 _SAMPLED = "the store keeps a sample of the users, who cannot be told from those lost."
 _NO_KEY = "the store's secret is neither in HASH_SALT_SECRET nor in its folder."
@@ -168,7 +168,7 @@ def _run_clients(options: argparse.Namespace, target: Target, folder: Path, reco
             *(*load, *times, *reports, *quiet),
         ],
         env=environment_with(**target.environment),
-        umask=_OWNER_ONLY,
+        umask=_UMASK,
         check=False,
         capture_output=True,
         text=True,

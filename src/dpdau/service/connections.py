@@ -41,7 +41,7 @@ _log = structlog.get_logger("dpdau.service")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may take.
+    """What connections may take.
 
     Attributes:
         connections: the most that are open at once.
