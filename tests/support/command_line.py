@@ -36,9 +36,10 @@ Run = Callable[..., Result]
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
-    """A server in a thread; gives its address."""
+    """A server in a thread, on a free port; gives its address."""
     with build(settings) as application:
         config = server_config(create_app(application, settings), settings)
+        config.port = 0
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -60,7 +60,7 @@ def ask(request: pytest.FixtureRequest, run: Run) -> Run:
 @pytest.fixture
 def url() -> Iterator[str]:
     """The address of a server on the store."""
-    with capture_logs(), serving(load_settings(service_port=0)) as address:
+    with capture_logs(), serving(load_settings()) as address:
         yield address
 
 

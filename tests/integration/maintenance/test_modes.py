@@ -37,7 +37,7 @@ def dpdau(data_dir: Path, *arguments: str, ends_with: int = 0) -> None:
 def used(data_dir: Path) -> Iterator[str]:
     """A service in whose store something of every kind has happened."""
     day = (datetime.now(UTC) - timedelta(days=3)).date()
-    with serving(load_settings(data_dir=data_dir, service_port=0, lateness_hours=0)) as url:
+    with serving(load_settings(data_dir=data_dir, lateness_hours=0)) as url:
         events = [{"user_id": f"user-{n}", "op": "+", "day": str(day)} for n in range(3)]
         assert httpx.post(f"{url}/event", json={"events": events}).status_code == 200
         assert httpx.get(f"{url}/dau/{day}").status_code == 200
