@@ -10,7 +10,7 @@ from datetime import date
 
 import numpy as np
 
-from _record import Outcomes
+from _record import Outcome, Outcomes
 from dpdau.hashing import Pseudonymizer
 from dpdau.pipeline.ports import Reader
 
@@ -57,14 +57,19 @@ class DayComparison:
 
 
 def promises(outcomes: Outcomes) -> Mapping[date, Promise]:
-    """What the acknowledged batches promise: the last operation of each person and day wins."""
+    """What the answers promise: the last acknowledged operation of each person and day wins.
+
+    Of a batch that was refused nothing may be there.
+    """
     last: dict[date, dict[str, bool]] = defaultdict(dict)
     doubtful: dict[date, set[str]] = defaultdict(set)
-    for client, acknowledged in outcomes.acknowledged.items():
-        batches = outcomes.traffic.batches(client, len(acknowledged))
-        for batch, is_acknowledged in zip(batches, acknowledged, strict=True):
+    for client, found in outcomes.batches.items():
+        batches = outcomes.traffic.batches(client, len(found))
+        for batch, outcome in zip(batches, found, strict=True):
+            if outcome is Outcome.REFUSED:
+                continue
             for user_id, day, add in zip(batch.user_ids, batch.days, batch.adds, strict=True):
-                if is_acknowledged:
+                if outcome is Outcome.ACKNOWLEDGED:
                     last[day][user_id] = add
                 else:
                     # A request without an answer may even be stored after later ones.

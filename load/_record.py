@@ -1,10 +1,11 @@
 """What was sent and what was acknowledged, on disk before anyone could forget it.
 
 The first line is the traffic; then a line for each batch that is sent, and one once it is
-acknowledged. What the batches hold follows from the traffic.
+acknowledged or refused. What the batches hold follows from the traffic.
 """
 
 from collections import defaultdict
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Self
 
@@ -12,9 +13,15 @@ import msgspec
 
 from _traffic import Traffic
 
-__all__ = ["Outcomes", "Recorder", "begin", "read"]
+__all__ = ["Outcome", "Outcomes", "Recorder", "begin", "read"]
 
-_SENT, _ACKNOWLEDGED = "sent", "acknowledged"
+
+class Outcome(StrEnum):
+    """What became of a batch; as long as nothing came back, it is only known to be sent."""
+
+    SENT = "sent"
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
 
 
 class Outcomes(msgspec.Struct, frozen=True):
@@ -22,16 +29,17 @@ class Outcomes(msgspec.Struct, frozen=True):
 
     Attributes:
         traffic: what the batches hold.
-        acknowledged: by client, for each batch that was sent, in order.
+        batches: by client, of each batch that was sent, in order.
     """
 
     traffic: Traffic
-    acknowledged: dict[int, list[bool]]
+    batches: dict[int, list[Outcome]]
 
     @property
     def acknowledged_events(self) -> int:
         """How many events the service promised to keep."""
-        return self.traffic.batch_events * sum(map(sum, self.acknowledged.values()))
+        counts = (outcomes.count(Outcome.ACKNOWLEDGED) for outcomes in self.batches.values())
+        return self.traffic.batch_events * sum(counts)
 
 
 class Recorder:
@@ -42,13 +50,9 @@ class Recorder:
             self.traffic = msgspec.json.decode(file.readline(), type=Traffic)
         self._file: IO[str] = path.open("a", encoding="utf-8", buffering=1)
 
-    def sent(self, client: int, batch: int) -> None:
-        """Note that a batch is about to be sent."""
-        self._file.write(f"{_SENT} {client} {batch}\n")
-
-    def acknowledged(self, client: int, batch: int) -> None:
-        """Note that the service said it is stored."""
-        self._file.write(f"{_ACKNOWLEDGED} {client} {batch}\n")
+    def note(self, client: int, batch: int, outcome: Outcome) -> None:
+        """Note that a batch is about to be sent, or what the service said of it."""
+        self._file.write(f"{outcome} {client} {batch}\n")
 
     def close(self) -> None:
         """End it."""
@@ -71,18 +75,18 @@ def read(path: Path) -> Outcomes:
     """Read a record.
 
     Raises:
-        ValueError: if a batch was acknowledged that was not sent, or sent out of order.
+        ValueError: if a batch was answered that was not sent, or sent out of order.
     """
     traffic, *lines = path.read_text(encoding="utf-8").splitlines()
-    acknowledged: dict[int, list[bool]] = defaultdict(list)
+    batches: dict[int, list[Outcome]] = defaultdict(list)
     for line in lines:
-        what, client, batch = line.split()
-        batches = acknowledged[int(client)]
-        if what == _SENT and int(batch) == len(batches):
-            batches.append(False)
-        elif what == _ACKNOWLEDGED and int(batch) < len(batches):
-            batches[int(batch)] = True
+        what, client, number = line.split()
+        outcome, found = Outcome(what), batches[int(client)]
+        if outcome is Outcome.SENT and int(number) == len(found):
+            found.append(outcome)
+        elif outcome is not Outcome.SENT and int(number) < len(found):
+            found[int(number)] = outcome
         else:
             message = f"{path}: {line!r} is out of order"
             raise ValueError(message)
-    return Outcomes(msgspec.json.decode(traffic, type=Traffic), dict(acknowledged))
+    return Outcomes(msgspec.json.decode(traffic, type=Traffic), dict(batches))

@@ -18,11 +18,13 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.stats import PERCENTILES_TO_REPORT, StatsCSV
 
-from _record import Recorder
+from _record import Outcome, Recorder
 from _traffic import Batch, Question, Step
 from dpdau.config import load_settings
 
 _ANSWER_SECONDS = 60.0
+# Problems with a status of 5xx which say that the batch was not taken.
+_NOT_BEGUN = {"overloaded", "too-many-at-once"}
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator] # locust's
@@ -79,7 +81,7 @@ class Client(FastHttpUser):
                     _judge(response)
 
     def _send(self, batch: Batch) -> None:
-        self.recorder.sent(self.number, batch.number)
+        self.recorder.note(self.number, batch.number, Outcome.SENT)
         with self.client.post(
             "/event",
             data=batch.body(),
@@ -87,11 +89,20 @@ class Client(FastHttpUser):
             catch_response=True,
         ) as response:
             if not _judge(response):
-                return
-            if response.json() != {"accepted": len(batch), "rejected": 0, "errors": []}:
+                if _is_refused(response):
+                    self.recorder.note(self.number, batch.number, Outcome.REFUSED)
+            elif response.json() == {"accepted": len(batch), "rejected": 0, "errors": []}:
+                self.recorder.note(self.number, batch.number, Outcome.ACKNOWLEDGED)
+            else:
                 response.failure("200 not the whole batch")
-                return
-            self.recorder.acknowledged(self.number, batch.number)
+
+
+def _is_refused(response: Any) -> bool:
+    """Whether it is certain that nothing was stored: the service said so, or was not reached."""
+    if response.status_code:
+        is_fault = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return not is_fault or _kind_of(response) in _NOT_BEGUN
+    return isinstance(response.error, ConnectionRefusedError)
 
 
 def _judge(response: Any) -> bool:

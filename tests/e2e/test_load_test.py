@@ -86,7 +86,7 @@ def test_a_service_that_turns_clients_away_has_lost_nothing(
     monkeypatch.setenv("LOAD_API_KEY", KEY)
     folder = tmp_path / "service"
     folder.mkdir()
-    with server(folder, SERVICE_API_KEY=KEY, RATE_LIMIT_PER_MINUTE="60") as running:
+    with server(folder, SERVICE_API_KEY=KEY, RATE_LIMIT_PER_MINUTE="6") as running:
         host = ("--host", running.url, "--data-dir", str(folder))
         assert load_test.main([*SMALL, *host]) == 0
     shown = capsys.readouterr().out

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from _comparison import DayComparison, compare, promises
-from _record import Outcomes
+from _record import Outcome, Outcomes
 from _traffic import Batch, Traffic
 from dpdau.hashing import Pseudonymizer
 from dpdau.store import MemoryStore
@@ -21,12 +21,15 @@ TRAFFIC = Traffic.until(TODAY, 7)
 CLIENTS, BATCHES = 2, 4
 
 
-def outcomes(*unacknowledged: tuple[int, int]) -> Outcomes:
+def outcomes(*others: tuple[int, int], outcome: Outcome = Outcome.SENT) -> Outcomes:
     """All batches acknowledged but these."""
     return Outcomes(
         TRAFFIC,
         {
-            client: [(client, batch) not in unacknowledged for batch in range(BATCHES)]
+            client: [
+                outcome if (client, batch) in others else Outcome.ACKNOWLEDGED
+                for batch in range(BATCHES)
+            ]
             for client in range(CLIENTS)
         },
     )
@@ -99,6 +102,13 @@ def test_and_it_may_be_stored_after_later_ones(tmp_path: Path) -> None:
     late = in_order.pop(BATCHES)
     found = compared(tmp_path, [*in_order, late], outcomes((1, 0)))
     assert all(day.is_exact for day in found)
+
+
+def test_a_batch_that_was_refused_must_not_be_there(tmp_path: Path) -> None:
+    refused = outcomes((1, 1), outcome=Outcome.REFUSED)
+    right = compared(tmp_path / "not", batches((1, 1)), refused)
+    assert all(day.is_exact and not day.doubtful for day in right)
+    assert not all(day.is_exact for day in compared(tmp_path / "there", batches(), refused))
 
 
 def test_people_whom_nobody_sent_are_noticed_in_a_store_of_its_own(tmp_path: Path) -> None:
