@@ -57,7 +57,7 @@ fmt: $(DEVELOPMENT) ## format the code and repair what can be repaired
 	$(BIN)/ruff check --fix-only .
 
 .PHONY: lint
-lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and generated documents
+lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling, generated documents, security
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -66,10 +66,12 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling and 
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/http_reference.py --check
 	$(BIN)/python tools/metrics_reference.py --check
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src tools load
+	$(BIN)/python tools/audit_dependencies.py
 
 .PHONY: types
 types: $(DEVELOPMENT)
-	MYPYPATH=src:tools:bench:eval $(BIN)/mypy src tools $(BENCHES) eval
+	MYPYPATH=src:tools:bench:eval:load $(BIN)/mypy src tools $(BENCHES) eval load
 
 .PHONY: settings
 settings: $(DEVELOPMENT)
@@ -95,6 +97,19 @@ test: lint ## lint, write a sample budget report, run every test and hold the co
 bench: $(DEVELOPMENT) $(EXAMPLE) ## run every benchmark
 	@for script in $(BENCHES); do \
 		echo "== $$script"; PYTHONPATH=tools $(BIN)/python "$$script" || exit 1; done
+
+# See docs/load-testing.md. LOAD_TEST_SEED makes the same traffic again.
+LOAD_USERS ?= 50
+LOAD_SPAWN ?= 25
+LOAD_RUNTIME ?= 30
+LOAD_HOST ?=
+LOAD_DATA_DIR ?=
+
+.PHONY: load-test
+load-test: $(DEVELOPMENT) ## put load on a service and check that nothing acknowledged was lost
+	@PYTHONPATH=bench $(BIN)/python load/load_test.py --users $(LOAD_USERS) --spawn $(LOAD_SPAWN) \
+		--seconds $(LOAD_RUNTIME) $(if $(LOAD_HOST),--host $(LOAD_HOST)) \
+		$(if $(LOAD_DATA_DIR),--data-dir $(LOAD_DATA_DIR))
 
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
@@ -136,7 +151,7 @@ lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
 clean: ## delete what was built and installed; data stays
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis .import_linter_cache src/*.egg-info
-	find src tests tools bench eval -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools bench eval load -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- installation --------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import msgspec
 import uvloop
 
 _HEAD = (
-    b"POST /event HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    b"POST /event HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n"
 )
 _END_OF_HEAD = b"\r\n\r\n"

@@ -58,7 +58,7 @@ class Experiment:
         Returns:
             The path of the JSON file.
         """
-        self.results.mkdir(parents=True, exist_ok=True)
+        self.results.mkdir(parents=True, exist_ok=True, mode=0o700)
         origin = {
             "program": f"dpdau {__version__}",
             "python": sys.version.split()[0],

@@ -37,7 +37,7 @@ def draw(experiment: Experiment) -> tuple[list[Path], list[str]]:
     Returns:
         The PNG files, and the names of the tables that have not been made.
     """
-    experiment.plots.mkdir(parents=True, exist_ok=True)
+    experiment.plots.mkdir(parents=True, exist_ok=True, mode=0o700)
     drawn, missing = [], []
     for figure_of, table in FIGURES.items():
         if not experiment.has(table):

@@ -118,8 +118,11 @@ def snapshot(days: int, daily_users: int) -> BudgetSnapshot:
 
 def write(report: BudgetSnapshot, folder: Path) -> Path:
     """Write the report into a folder, whole or not at all; returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    # DATA_DIR may not be there yet, and is closed to others as well.
+    for each in (folder.parent, folder):
+        each.mkdir(parents=True, exist_ok=True, mode=0o700)
     path, draft = folder / "budget-snapshot.json", folder / ".budget-snapshot.json"
+    draft.touch(mode=0o600)
     draft.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return draft.replace(path)
 

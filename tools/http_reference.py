@@ -38,7 +38,8 @@ the schema of every object, is at `/openapi.json`.
 
 Send a key as `X-API-Key: KEY` or `Authorization: Bearer KEY`. `{{SERVICE_API_KEY}}` has every scope;
 `{{INGEST_API_KEY}}`, `{{READ_API_KEY}}` and `{{ADMIN_API_KEY}}` have one each. With none of them set,
-every route is open and the service binds to loopback only.
+every route is open and the service binds to loopback only, answers only requests to the names of
+this machine and `{{ALLOWED_HOSTS}}`, and refuses those that pages of other sites send.
 
 ## Events
 
@@ -67,7 +68,11 @@ reads it. `dpdau ingest --url URL --from FILE.parquet` reads the file where it l
 events.
 
 `Content-Encoding` may be `gzip` or `zstd`. Limits: `{{MAX_BODY_BYTES}}` after decompression,
-`{{MAX_BATCH_EVENTS}}` events, `{{RATE_LIMIT_PER_MINUTE}}` requests a minute and client.
+`{{MAX_BATCH_EVENTS}}` events, `{{RATE_LIMIT_PER_MINUTE}}` requests a minute and client, which is a key
+where one is sent and an address otherwise. A request must arrive within `{{HEAD_SECONDS}}` and
+`{{BODY_SECONDS}}`, its address and headers in `{{MAX_HEAD_BYTES}}`, and there is room for
+`{{MAX_CONNECTIONS}}` connections and `{{MAX_CONCURRENT_REQUESTS}}` requests at once. Any route may
+answer 400, 403, 408, 421, 431 or 503 for such reasons ([security.md](security.md)).
 
 ## Errors
 

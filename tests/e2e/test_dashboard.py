@@ -1,8 +1,6 @@
 """The dashboard in a real browser, on a real service whose clock stands still."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from csv import DictReader
 from dataclasses import dataclass, field
@@ -16,21 +14,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dpdau.model.releases import Metric
+from support.browser import ARGUMENTS, chromium
 from support.live import Live, live_service
 
 READ_KEY = "read-key-0123456789"
 INGEST_KEY = "ingest-key-0123456789"
 ADMIN_KEY = "admin-key-0123456789"
 DAYS = 45
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PROBLEM = {"content-type": "application/problem+json"}
 LIMITED = '{"type": "rate-limited", "title": "Too many requests", "status": 429, "detail": "Wait."}'
 EXHAUSTED = (
@@ -39,17 +29,6 @@ EXHAUSTED = (
 INKED = """box => [...box.querySelectorAll("canvas")].map(canvas =>
   new Set(new Uint32Array(canvas.getContext("2d")
     .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size)"""
-
-
-def chromium() -> str:
-    """Where the system's browser is; without one these tests are skipped, but not in CI."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        message = "No Chromium: install the package chromium to test the dashboard."
-        if os.environ.get("CI"):  # noqa: TID251 - no setting of the product
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
 
 
 expect.set_options(timeout=30_000)

@@ -20,7 +20,6 @@ SETTINGS = {
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "debug",
     "SERVICE_API_KEY": "a-key-0123456789",
-    "SERVICE_PORT": "0",
     "W_BOUND_MAU": "2",
 }
 TODAY = datetime.now(UTC).date()
@@ -107,7 +106,7 @@ def identities() -> list[str]:
 
 def test_a_busy_day_at_debug_level_leaves_no_trace_of_anyone(tmp_path: Path) -> None:
     settings = SETTINGS | {"STORE_BUSY_SECONDS": "0.2"}
-    with server(tmp_path, settings) as running:
+    with server(tmp_path, **settings) as running:
         headers = {"X-API-Key": SETTINGS["SERVICE_API_KEY"]}
         with httpx.Client(base_url=running.url, timeout=120, headers=headers) as client:
             work(client)

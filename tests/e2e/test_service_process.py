@@ -19,11 +19,10 @@ SETTINGS = {
     "MECHANISM_MAU": "laplace",
     "EPSILON_DAU": "1e6",
     "DAU_BUDGET_TOTAL": "1e8",
-    "SERVICE_PORT": "0",
     "LOG_FORMAT": "json",
     "RATE_LIMIT_PER_MINUTE": "0",
 }
-"""Noise is zero but for a chance of e^-1000000, and the port is any free one."""
+"""Noise is zero but for a chance of e^-1000000."""
 
 ACKNOWLEDGED_BEFORE_KILL = (1, 20, 60)
 EVENTS_PER_DAY = 20
@@ -89,7 +88,7 @@ def counted(client: httpx.Client, day: date) -> int:
 def test_whatever_was_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path) -> None:
     ledger = Ledger(datetime.now(UTC).date() - timedelta(days=2))
     for more in ACKNOWLEDGED_BEFORE_KILL:
-        with server(tmp_path, SETTINGS) as running:
+        with server(tmp_path, **SETTINGS) as running:
             clients = [
                 threading.Thread(target=send_until_the_server_is_gone, args=(running.url, ledger))
                 for _ in range(CLIENTS)
@@ -102,7 +101,7 @@ def test_whatever_was_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path)
                 client.join()
     assert len(ledger.acknowledged) >= sum(ACKNOWLEDGED_BEFORE_KILL)
     with (
-        server(tmp_path, SETTINGS) as running,
+        server(tmp_path, **SETTINGS) as running,
         httpx.Client(base_url=running.url, timeout=60) as session,
     ):
         found = {day: counted(session, day) for day in ledger.sent}
@@ -114,7 +113,7 @@ def test_whatever_was_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path)
 
 def test_a_service_that_is_told_to_stop_answers_what_has_begun(tmp_path: Path) -> None:
     ledger = Ledger(datetime.now(UTC).date() - timedelta(days=2))
-    with server(tmp_path, SETTINGS) as running:
+    with server(tmp_path, **SETTINGS) as running:
         client = threading.Thread(target=send_until_the_server_is_gone, args=(running.url, ledger))
         client.start()
         ledger.wait_for(5)

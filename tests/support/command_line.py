@@ -11,7 +11,7 @@ import uvicorn
 
 from dpdau.bootstrap import build
 from dpdau.config import Settings
-from dpdau.service import create_app
+from dpdau.service import create_app, server_config
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,10 @@ Run = Callable[..., Result]
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
-    """A server in a thread; gives its address."""
+    """A server in a thread, on a free port; gives its address."""
     with build(settings) as application:
-        config = uvicorn.Config(
-            create_app(application, settings), port=0, log_config=None, ws="none", access_log=False
-        )
+        config = server_config(create_app(application, settings), settings)
+        config.port = 0
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

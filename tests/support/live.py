@@ -14,7 +14,7 @@ import uvicorn
 from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
-from dpdau.service import create_app
+from dpdau.service import create_app, server_config
 from dpdau.simulation import SyntheticActivity
 from dpdau.store import MemoryStore
 from support.builders import FakeClock, columns
@@ -59,15 +59,7 @@ def live_service(data_dir: Path, **settings: Any) -> Iterator[Live]:
     ):
         listening.bind(("127.0.0.1", 0))
         app = create_app(application, configured, upkeep_seconds=3_600)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                ws="none",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
+        server = uvicorn.Server(server_config(app, configured))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         # Connections made before the server accepts wait in the socket's queue.
         listening.listen()

@@ -1,11 +1,11 @@
-"""The service as a process of its own."""
+"""The service as a process of its own, with what it logs."""
 
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["Server", "server"]
 
 @dataclass
 class Server:
-    """A service that listens, and the lines that it has logged so far."""
+    """The service as a process of its own."""
 
     process: subprocess.Popen[str]
     url: str
@@ -30,11 +30,11 @@ class Server:
 
 
 @contextmanager
-def server(data_dir: Path, settings: Mapping[str, str]) -> Iterator[Server]:
-    """Run `dpdau serve` with these variables until the end of the block."""
+def server(data_dir: Path, **settings: str) -> Iterator[Server]:
+    """The service with these settings alone, until the end of the block; killed if still there."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dpdau", "serve"],
-        env={**settings, "DATA_DIR": str(data_dir)},
+        env={"DATA_DIR": str(data_dir), "SERVICE_PORT": "0", **settings},
         cwd=data_dir,
         stderr=subprocess.PIPE,
         text=True,

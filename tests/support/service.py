@@ -21,7 +21,7 @@ from dpdau.service import create_app
 from dpdau.store import MemoryStore
 from support.builders import EXACT, FakeClock
 
-__all__ = ["Client", "Service", "assert_problem", "event", "ndjson"]
+__all__ = ["Client", "Service", "assert_problem", "event", "ndjson", "operations", "status"]
 
 STANDARD_MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
 
@@ -75,7 +75,7 @@ class Service(AbstractContextManager["Service"]):
 
     def asynchronous_client(self) -> AsyncClient:
         """A client for tests that run on an event loop themselves."""
-        return AsyncClient(transport=ASGITransport(self.app), base_url="http://dpdau.test")
+        return AsyncClient(transport=ASGITransport(self.app), base_url="http://localhost")
 
     def send(self, *events: dict[str, Any], **query: Any) -> Any:
         """Post events as one JSON batch."""
@@ -87,6 +87,18 @@ class Service(AbstractContextManager["Service"]):
         assert answer.status_code == 200, answer.text
         estimate: int = answer.json()["estimate"]
         return estimate
+
+
+def operations(service: Service) -> list[tuple[str, str]]:
+    paths = service.client.get("/openapi.json").json()["paths"]
+    return [(method.upper(), path) for path, item in paths.items() for method in item]
+
+
+def status(service: Service, operation: tuple[str, str], headers: Any) -> int:
+    method, template = operation
+    unknown = {"erasure_id": "none", "release_id": "none", "metric": "wau"}
+    path = template.format(**unknown, day="soon", period="soon")
+    return service.client.request(method, path, headers=headers).status_code
 
 
 def event(user_id: str, day: date | str, op: str = "+", **fields: Any) -> dict[str, Any]:

@@ -221,6 +221,7 @@ SECRETS = [
     "ingest_api_key",
     "read_api_key",
     "admin_api_key",
+    "load_api_key",
 ]
 
 
@@ -251,6 +252,33 @@ def test_a_secret_in_bytes_that_are_no_text_is_refused(monkeypatch: pytest.Monke
 def test_secrets_that_differ_are_fine() -> None:
     settings = load_settings(**{name: f"{KEY}-{name}" for name in SECRETS})
     assert settings.read_api_key != settings.admin_api_key
+
+
+def test_a_load_test_may_use_the_key_of_the_service() -> None:
+    settings = load_settings(service_api_key=KEY, load_api_key=KEY)
+    assert settings.load_api_key == settings.service_api_key
+
+
+def test_hosts_are_names_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().allowed_hosts is None
+    monkeypatch.setenv("ALLOWED_HOSTS", "Counter.example, a-b.c")
+    assert load_settings().allowed_hosts == ("counter.example", "a-b.c")
+
+
+@pytest.mark.parametrize("hosts", ["*", "a.example:80", "http://a.example", "a,,b", "-a", "a b"])
+def test_what_is_no_host_is_refused(hosts: str) -> None:
+    assert problems(allowed_hosts=hosts)[0].startswith("ALLOWED_HOSTS is ")
+
+
+def test_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().trusted_proxies is None
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.1.2.3/8, ::1,192.0.2.7")
+    assert load_settings().trusted_proxies == ("10.0.0.0/8", "::1/128", "192.0.2.7/32")
+
+
+@pytest.mark.parametrize("proxies", ["*", "proxy.example", "10.0.0.0/99", "unix:", "10.0.0.1,"])
+def test_what_is_no_network_is_refused(proxies: str) -> None:
+    assert problems(trusted_proxies=proxies)[0].startswith("TRUSTED_PROXIES is ")
 
 
 def test_no_two_secrets_may_be_equal() -> None:

@@ -24,7 +24,12 @@ _PANEL = "Erase"
 def erase(
     session: Session,
     users: Annotated[
-        list[str] | None, typer.Argument(metavar="USER...", help="The ids of people to erase.")
+        list[str] | None,
+        typer.Argument(
+            metavar="USER...",
+            help="The ids of people to erase. Others on this machine may see a command's "
+            "arguments, and shells keep them: --from does without.",
+        ),
     ] = None,
     file: Annotated[
         Path | None,

@@ -18,7 +18,7 @@ from dpdau.cli.backend import Answer, Backend
 from dpdau.cli.exit_codes import BROKEN_PIPE, INTERRUPTED
 from dpdau.cli.problems import problem_of
 from dpdau.config import Settings, load_settings
-from dpdau.errors import DpdauError
+from dpdau.errors import DpdauError, FileUnreadableError
 
 __all__ = ["Session", "command"]
 
@@ -49,7 +49,8 @@ _Key = Annotated[
     str | None,
     typer.Option(
         "--key",
-        help="The server's API key, in place of SERVICE_API_KEY.",
+        help="The server's API key, in place of SERVICE_API_KEY; @FILE reads it from a file, "
+        "since others on this machine may see a command's arguments.",
         metavar="KEY",
         rich_help_panel=_PLACE,
     ),
@@ -125,9 +126,13 @@ class Session:
         return RemoteBackend.open(self.url, self.server_key())
 
     def server_key(self) -> str | None:
-        """The key to send: the option's, else the configured one."""
+        """The key to send: the option's, else the configured one.
+
+        Raises:
+            FileUnreadableError: if the option names a file that cannot be read.
+        """
         if self.key is not None:
-            return self.key
+            return _key_in(Path(self.key[1:])) if self.key.startswith("@") else self.key
         configured = self.settings.service_api_key
         return None if configured is None else configured.get_secret_value()
 
@@ -183,6 +188,15 @@ def _option(name: str, annotation: Any, *, default: Any) -> inspect.Parameter:
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
+
+
+def _key_in(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise FileUnreadableError(file, error.strerror or str(error)) from None
+    except UnicodeDecodeError:
+        raise FileUnreadableError(file, "it holds more than printable ASCII characters") from None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Each setting says its default, its unit, what it may be and what it means; the r
 """
 
 from dpdau.config.descriptions import SettingDescription, describe_settings
-from dpdau.config.loading import load_settings
+from dpdau.config.loading import env_file, load_settings
 from dpdau.config.settings import Settings
 
-__all__ = ["SettingDescription", "Settings", "describe_settings", "load_settings"]
+__all__ = ["SettingDescription", "Settings", "describe_settings", "env_file", "load_settings"]

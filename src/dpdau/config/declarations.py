@@ -1,6 +1,8 @@
 """How a setting is declared, and the kinds of values that settings have."""
 
+import ipaddress
 import math
+import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,13 +14,17 @@ from dpdau.model.counting import sampling_exponent
 
 __all__ = [
     "A_FLIP_BOUND",
+    "A_HOST_LIST",
     "A_KEY",
+    "A_NETWORK_LIST",
     "A_POSITIVE_NUMBER",
     "A_PROBABILITY",
     "A_SAMPLING_RATE",
     "A_SECRET",
     "FlipBound",
+    "Hosts",
     "Key",
+    "Networks",
     "Orders",
     "Positive",
     "Probability",
@@ -30,6 +36,7 @@ __all__ = [
 ]
 
 _MIN_SECRET_LENGTH = 16
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 
 
 def setting(group: str, default: Any, expected: str, unit: str = "", **limits: Any) -> Any:
@@ -67,6 +74,21 @@ def _read_orders(value: Any) -> list[float]:
     return sorted({float(part) for part in parts})
 
 
+def _read_list(value: Any) -> Any:
+    """Parts of comma-separated text."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _host(name: str) -> str:
+    if not _HOST_NAME.fullmatch(name := name.lower()):
+        raise ValueError
+    return name
+
+
+def _network(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
+
+
 def _read_rate(value: Any) -> Any:
     """A number, or a fraction such as `1/16`."""
     if isinstance(value, str) and value.count("/") == 1:
@@ -99,6 +121,12 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 _Order = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 Orders = Annotated[tuple[_Order, ...], NoDecode, BeforeValidator(_read_orders), Field(min_length=1)]
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, BeforeValidator(_read_list)
+]
+Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_read_list)
+]
 SamplingRate = Annotated[float, BeforeValidator(_read_rate), AfterValidator(_power_of_two)]
 FlipBound = Annotated[int, Field(ge=2)] | Literal["unbounded"]
 Secret = Annotated[SecretStr, Field(min_length=_MIN_SECRET_LENGTH), AfterValidator(_encodable)]
@@ -109,4 +137,6 @@ A_POSITIVE_NUMBER = "a number above 0"
 A_PROBABILITY = "a number between 0 and 1, both excluded"
 A_SAMPLING_RATE = "a power of two from 1/65536 to 1/2, such as 1/16 or 0.0625"
 A_FLIP_BOUND = "a whole number of at least 2, or unbounded"
+A_HOST_LIST = "comma-separated host names without ports"
+A_NETWORK_LIST = "comma-separated IP addresses or networks such as 10.0.0.0/8"
 A_KEY = f"at least {_MIN_SECRET_LENGTH} printable ASCII characters without spaces"

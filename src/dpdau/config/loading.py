@@ -13,7 +13,7 @@ from dpdau.config.descriptions import describe
 from dpdau.config.settings import SECRETS, Settings
 from dpdau.errors import SettingsError
 
-__all__ = ["load_settings"]
+__all__ = ["env_file", "load_settings"]
 
 _MAX_SHOWN_LENGTH = 80
 
@@ -37,7 +37,7 @@ def load_settings(**overrides: Any) -> Settings:
         lines = {str(item["loc"][0]): _refusal(item) for item in error.errors()}
         raise SettingsError([*problems, *lines.values()]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{_env_file()} cannot be read: {error}"]) from None
+        raise SettingsError([f"{env_file()} cannot be read: {error}"]) from None
     if problems:
         raise SettingsError(problems)
     return settings
@@ -60,13 +60,14 @@ def _refusal(error: ErrorDetails) -> str:
     return f"{name} is {shown!r}; expected {expected}"
 
 
-def _env_file() -> Path | None:
+def env_file() -> Path | None:
+    """The file that settings are read from beside the environment, which may be missing."""
     return Path(str(name)) if (name := Settings.model_config.get("env_file")) else None
 
 
 def _unreadable_lines() -> Iterator[str]:
     """Lines of `.env` that set nothing: skipped in silence, they would leave a default in force."""
-    path = _env_file()
+    path = env_file()
     if path is None or not path.is_file():
         return
     with path.open(encoding="utf-8") as file:

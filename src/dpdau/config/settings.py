@@ -11,13 +11,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dpdau.config.declarations import (
     A_FLIP_BOUND,
+    A_HOST_LIST,
     A_KEY,
+    A_NETWORK_LIST,
     A_POSITIVE_NUMBER,
     A_PROBABILITY,
     A_SAMPLING_RATE,
     A_SECRET,
     FlipBound,
+    Hosts,
     Key,
+    Networks,
     Orders,
     Positive,
     Probability,
@@ -36,7 +40,8 @@ __all__ = ["SECRETS", "Settings"]
 
 _LONGEST_PERIOD_DAYS = {PeriodKind.MONTH: 31, PeriodKind.QUARTER: 92, PeriodKind.YEAR: 366}
 _KEYS = ("service_api_key", "ingest_api_key", "read_api_key", "admin_api_key")
-SECRETS = ("hash_salt_secret", "hash_salt_secret_previous", *_KEYS)
+_OWN_SECRETS = ("hash_salt_secret", "hash_salt_secret_previous", *_KEYS)
+SECRETS = (*_OWN_SECRETS, "load_api_key")
 
 # Why hllpp goes with no other mechanism than its own.
 _NO_BOUND = "one user may change its estimate by any amount, so no noise hides them"
@@ -147,7 +152,29 @@ are no longer counted; holds for both metrics, unless the metric's own bound is 
     rate_limit_per_minute: int = setting(
         "Service", 60_000, "a whole number of at least 0", "requests a minute", ge=0
     )
-    """The most requests that one client may send in a minute; 0 for no limit."""
+    """The most requests that one client may send in a minute; 0 for no limit. A client is a key, \
+or an address where no known key is sent."""
+    allowed_hosts: Hosts | None = setting("Service", None, A_HOST_LIST)
+    """Names beside the loopback ones that requests may ask for; unless set, any name goes once \
+keys are set, and loopback names only while none is (docs/security.md)."""
+    trusted_proxies: Networks | None = setting("Service", None, A_NETWORK_LIST)
+    """The reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; no other's is."""
+    max_connections: int = setting(
+        "Service", 400, "a whole number of at least 1", "connections", ge=1
+    )
+    """The most connections that are open at once; further ones are told to try again."""
+    max_concurrent_requests: int = setting(
+        "Service", 200, "a whole number of at least 1", "requests", ge=1
+    )
+    """The most requests that are answered at once; further ones are told to try again."""
+    max_head_bytes: int = setting(
+        "Service", 32 * 1024, "a whole number of at least 1024", "bytes", ge=1024
+    )
+    """The longest address and headers of a request together."""
+    head_seconds: Positive = setting("Service", 10.0, A_POSITIVE_NUMBER, "seconds")
+    """How long a client may take to send the head of a request."""
+    body_seconds: Positive = setting("Service", 60.0, A_POSITIVE_NUMBER, "seconds")
+    """How long a client may take to send the body of a request, or to take more of an answer."""
     max_body_bytes: int = setting(
         "Service", 32 * 1024 * 1024, "a whole number of at least 1024", "bytes", ge=1024
     )
@@ -194,6 +221,13 @@ are no longer counted; holds for both metrics, unless the metric's own bound is 
         "a file with CDNOW's columns: customer, date, units, amount",
     )
     """The purchase log that `make demo` reads; when unset, the one in the package `lifetimes`."""
+
+    load_test_seed: int = setting(
+        "Examples and evaluation", 20_251_007, "a whole number of at least 0", ge=0
+    )
+    """What the traffic of `make load-test` is drawn from; the same seed sends the same events."""
+    load_api_key: Key | None = setting("Examples and evaluation", None, A_KEY)
+    """The key with which `make load-test` asks a running service; by default SERVICE_API_KEY."""
 
     def presence_runs(self, metric: Metric) -> int | None:
         """How many runs of presence a series counts per user and period; None for no limit.
@@ -265,7 +299,7 @@ are no longer counted; holds for both metrics, unless the metric's own bound is 
                 "a loopback address such as 127.0.0.1 while no key is set: anyone could use the "
                 "service. Set SERVICE_API_KEY, or keys for single scopes, to listen beyond",
             )
-        given = [name for name in SECRETS if getattr(self, name) is not None]
+        given = [name for name in _OWN_SECRETS if getattr(self, name) is not None]
         for one, other in combinations(given, 2):
             if getattr(self, one) == getattr(self, other):
                 yield f"{other.upper()} equals {one.upper()}; expected a value of its own"

@@ -13,6 +13,14 @@ from dpdau.errors.access import (
     UnauthorizedError,
 )
 from dpdau.errors.base import DpdauError
+from dpdau.errors.connections import (
+    CrossSiteError,
+    HeadTooLargeError,
+    HostRefusedError,
+    MalformedRequestError,
+    RequestTimeoutError,
+    TooManyAtOnceError,
+)
 from dpdau.errors.input import (
     BatchTooLargeError,
     EventsRefusedError,
@@ -57,6 +65,7 @@ __all__ = [
     "BatchTooLargeError",
     "BudgetExhaustedError",
     "CalibrationError",
+    "CrossSiteError",
     "DayOpenError",
     "DayOutOfRangeError",
     "DpdauError",
@@ -65,6 +74,8 @@ __all__ = [
     "EventsRefusedError",
     "FileUnreadableError",
     "ForbiddenError",
+    "HeadTooLargeError",
+    "HostRefusedError",
     "IncompatibleSketchError",
     "InputError",
     "InvalidPlanError",
@@ -73,10 +84,12 @@ __all__ = [
     "LedgerDamagedError",
     "LedgerRolledBackError",
     "MalformedBodyError",
+    "MalformedRequestError",
     "OverloadedError",
     "RateLimitedError",
     "ReleaseNotFoundError",
     "RequestKeyReusedError",
+    "RequestTimeoutError",
     "RouteNotFoundError",
     "ServerUnreachableError",
     "SettingsError",
@@ -87,6 +100,7 @@ __all__ = [
     "StoreInUseError",
     "StoreReadOnlyError",
     "StoreVersionError",
+    "TooManyAtOnceError",
     "UnauthorizedError",
     "UnknownMetricError",
     "UnsupportedMediaTypeError",

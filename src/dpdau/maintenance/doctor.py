@@ -20,9 +20,10 @@ from dpdau.bootstrap import (
     secret_file_of,
     secret_of,
 )
-from dpdau.config import Settings
+from dpdau.config import Settings, env_file
 from dpdau.errors import DpdauError
 from dpdau.hashing import Pseudonymizer
+from dpdau.maintenance.permissions import is_open, readable, replaceable
 from dpdau.model.calendar import Calendar, utc_now
 from dpdau.pipeline.guard import contradiction
 from dpdau.pipeline.integrity import verify
@@ -34,7 +35,6 @@ __all__ = ["Finding", "State", "examine"]
 
 _OLD_BACKUP_DAYS = 7
 _LITTLE_SPACE_BYTES = 1 << 30
-_GROUP_AND_OTHERS = 0o077
 
 
 class State(StrEnum):
@@ -145,27 +145,42 @@ def _existing(path: Path) -> Path:
 
 def _permissions(settings: Settings) -> Finding:
     folder = settings.data_dir
-    # What lies in a folder that is closed to others is closed too.
-    if not folder.exists() or not _is_open(folder):
-        return Finding("permissions", State.OK, f"only the owner can enter {folder}")
-    readable = [each for each in sorted(folder.rglob("*")) if each.is_file() and _is_open(each)]
-    if not readable:
+    # The copy of the ledger's head and the journal of erasures may be elsewhere.
+    elsewhere = head_of(settings).path.parent
+    replaced = next(replaceable((folder, elsewhere)), None)
+    if replaced is not None:
+        return Finding(
+            "permissions",
+            State.PROBLEM,
+            f"others may put files of theirs into {replaced}",
+            f"chmod 700 {replaced}",
+        )
+    exposed = next(readable(_confidential(settings, elsewhere)), None)
+    if exposed is not None:
+        return Finding(
+            "permissions",
+            State.PROBLEM,
+            f"others may read {exposed}",
+            f"chmod 600 {exposed}, and chmod 700 the folder if it holds nothing for others",
+        )
+    if folder.exists() and is_open(folder):
         return Finding(
             "permissions",
             State.WARNING,
             f"others may enter {folder}, but read no file of it",
             f"chmod 700 {folder}",
         )
-    return Finding(
-        "permissions",
-        State.PROBLEM,
-        f"others may read {readable[0]}",
-        f"chmod 700 {folder}; chmod 600 on the files in it",
-    )
+    return Finding("permissions", State.OK, f"only the owner can enter {folder}")
 
 
-def _is_open(path: Path) -> bool:
-    return bool(path.stat().st_mode & _GROUP_AND_OTHERS)
+def _confidential(settings: Settings, elsewhere: Path) -> Iterator[Path]:
+    """The files that hold pseudonyms, activity, secrets or what is made of them."""
+    yield from sorted(settings.data_dir.rglob("*"))
+    for file in (head_of(settings).path, journal_of(settings).path):
+        yield from sorted(elsewhere.glob(f"{file.name}*"))
+    secrets = env_file()
+    if secrets is not None:
+        yield secrets
 
 
 def _space(settings: Settings) -> Finding:

@@ -13,9 +13,10 @@ from dpdau.application import Application
 from dpdau.config import Settings
 from dpdau.errors import StoreError
 from dpdau.pipeline.writer import GroupCommitter
+from dpdau.service.admission import Admission
 from dpdau.service.auth import KeyRing
 from dpdau.service.context import ServiceContext
-from dpdau.service.limits import Limits, RateLimiter
+from dpdau.service.limits import Limits
 from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.middleware import RequestMiddleware
@@ -89,15 +90,14 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.keys = KeyRing.of(settings)
+    app.state.keys = keys = KeyRing.of(settings)
+    app.state.metrics = metrics
     for router in ROUTERS:
         app.include_router(router)
     add_problem_handlers(app)
     describe(app)
     app.add_middleware(DirectEvents)
-    app.add_middleware(
-        RequestMiddleware, metrics=metrics, rate=RateLimiter(settings.rate_limit_per_minute)
-    )
+    app.add_middleware(RequestMiddleware, metrics=metrics, admission=Admission.of(settings, keys))
     return app
 
 

@@ -6,6 +6,7 @@ tells nothing about a key.
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 from dpdau.config import Settings
 from dpdau.errors import ForbiddenError, UnauthorizedError
 
-__all__ = ["GivenKey", "KeyRing", "Needs", "Scope"]
+__all__ = ["GivenKey", "KeyRing", "Needs", "Scope", "given_key"]
 
 _KEY_HEADER = APIKeyHeader(
     name="X-API-Key",
@@ -71,14 +72,19 @@ class KeyRing:
         """
         if not self.grants:
             return frozenset(Scope)
-        digest = _digest(key or "")
-        granted: frozenset[Scope] = frozenset()
-        for known, scopes in self.grants:
-            if hmac.compare_digest(digest, known):
-                granted |= scopes
-        if not granted:
+        number = self.number_of(key)
+        if number is None:
             raise UnauthorizedError
-        return granted
+        return self.grants[number][1]
+
+    def number_of(self, key: str | None) -> int | None:
+        """Which of the keys it is; None if it is none of them."""
+        digest = _digest(key or "")
+        found = None
+        for number, (known, _) in enumerate(self.grants):
+            if hmac.compare_digest(digest, known) and found is None:
+                found = number
+        return found
 
     def require(self, key: str | None, scope: Scope) -> None:
         """Pass if the key has the scope, or if no keys are set.
@@ -91,11 +97,29 @@ class KeyRing:
             raise ForbiddenError(scope)
 
 
+def given_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The key that a request brings: in X-API-Key, else as a bearer token; None without one.
+
+    Args:
+        headers: of the request, names in lower case.
+    """
+    key = bearer = b""
+    for name, value in headers:
+        if name == b"x-api-key":
+            key = key or value
+        elif name == b"authorization" and not bearer:
+            scheme, _, token = value.partition(b" ")
+            bearer = token.strip() if scheme.lower() == b"bearer" else b""
+    return (key or bearer).decode("latin-1") or None
+
+
 async def _key_of(
-    key: Annotated[str | None, Security(_KEY_HEADER)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    request: Request,
+    _key: Annotated[str | None, Security(_KEY_HEADER)],
+    _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
 ) -> str | None:
-    return key or (bearer.credentials if bearer else None)
+    """The key; the parameters tell OpenAPI where it may stand."""
+    return given_key(request.scope["headers"])
 
 
 GivenKey = Annotated[str | None, Depends(_key_of)]
@@ -119,7 +143,7 @@ class Needs:
 
     async def check(self, request: Request) -> None:
         """Check the key of a request whose dependencies are not resolved by FastAPI."""
-        await self(request, await _key_of(await _KEY_HEADER(request), await _BEARER(request)))
+        await self(request, given_key(request.scope["headers"]))
 
 
 def _digest(key: str) -> bytes:

@@ -35,10 +35,11 @@ async def decoded_body(
 
     Raises:
         BatchTooLargeError: if the body is too long, as sent or decompressed.
+        RequestTimeoutError: if it is not complete in time.
         UnsupportedMediaTypeError: if its encoding is unknown.
         MalformedBodyError: if it cannot be decompressed.
     """
-    raw = await read_body(request, context.limits.body_bytes)
+    raw = await read_body(request, context.limits)
     content_type = request.headers.get("content-type")
     encoding = request.headers.get("content-encoding")
     work = partial(_decoded, raw, encoding, content_type, context.limits.body_bytes, decode)
@@ -54,7 +55,7 @@ async def json_body(request: Request, context: ServiceContext, model: type[_Mode
         MalformedBodyError: if it is not JSON.
         InputError: if a field is missing, unknown or wrong; no value is quoted.
     """
-    raw = await read_body(request, context.limits.body_bytes)
+    raw = await read_body(request, context.limits)
     return parse_json(model, raw or b"{}")
 
 

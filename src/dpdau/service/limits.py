@@ -1,5 +1,6 @@
 """How much one client may send: bytes, events and requests."""
 
+import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from time import monotonic
 from fastapi import Request
 
 from dpdau.config import Settings
-from dpdau.errors import BatchTooLargeError, RateLimitedError
+from dpdau.errors import BatchTooLargeError, RateLimitedError, RequestTimeoutError
 
 __all__ = ["Limits", "RateLimiter", "read_body"]
 
@@ -23,11 +24,13 @@ class Limits:
 
     Attributes:
         body_bytes: the longest body, as it is sent and also decompressed.
+        body_seconds: how long a body may take to arrive.
         batch_events: the most events of one request.
         waiting_events: beyond this many events in the writer's queue, more are refused.
     """
 
     body_bytes: int
+    body_seconds: float
     batch_events: int
     waiting_events: int
 
@@ -36,6 +39,7 @@ class Limits:
         """The configured limits."""
         return cls(
             body_bytes=settings.max_body_bytes,
+            body_seconds=settings.body_seconds,
             batch_events=settings.max_batch_events,
             waiting_events=settings.max_waiting_events,
         )
@@ -90,20 +94,25 @@ class RateLimiter:
             raise RateLimitedError(self._per_minute, math.ceil((1 - tokens) / rate))
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body, unless it is too long; what follows the limit is not kept.
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The whole body, unless it is too long or too slow; what follows the limit is not kept.
 
     Raises:
         BatchTooLargeError: if it is announced to be, or turns out to be, too long.
+        RequestTimeoutError: if it is not complete in time.
     """
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise BatchTooLargeError("bytes", int(announced), max_bytes, "MAX_BODY_BYTES")
+    if announced.isdecimal() and int(announced) > limits.body_bytes:
+        raise BatchTooLargeError("bytes", int(announced), limits.body_bytes, "MAX_BODY_BYTES")
     chunks = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise BatchTooLargeError("bytes", None, max_bytes, "MAX_BODY_BYTES")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limits.body_bytes:
+                    raise BatchTooLargeError("bytes", None, limits.body_bytes, "MAX_BODY_BYTES")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise RequestTimeoutError("body", limits.body_seconds, "BODY_SECONDS") from None
     return b"".join(chunks)

@@ -24,7 +24,12 @@ from dpdau.service.latencies import RecentLatencies
 from dpdau.service.store_gauges import StoreGauges
 from dpdau.service.verification import LedgerVerifier
 
-__all__ = ["ServiceMetrics"]
+__all__ = ["OTHER_METHOD", "UNMATCHED", "ServiceMetrics"]
+
+UNMATCHED = "unmatched"
+"""Stands for the route of what no route answers."""
+OTHER_METHOD = "OTHER"
+"""Stands for any method that is not one of HTTP's common ones, and for none."""
 
 _LATENCY_BUCKETS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000)
 _COMMIT_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -73,6 +78,10 @@ class ServiceMetrics:
             self._failed_requests.inc()
         latency.observe(milliseconds)
         self._recent.add(route, milliseconds)
+
+    def refused(self, status: int) -> None:
+        """Count what was answered before there was a request to speak of."""
+        self._requests.labels(UNMATCHED, OTHER_METHOD, str(status)).inc()
 
     def accepted(self, events: int) -> None:
         """Count events that were acknowledged."""

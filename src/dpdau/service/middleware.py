@@ -1,4 +1,4 @@
-"""What happens around every request: its id, rate, headers, metrics, log line and last resort."""
+"""What happens around every request: its id, admission, headers, metrics, log line, last resort."""
 
 import os
 import re
@@ -9,21 +9,24 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dpdau.errors import RateLimitedError
-from dpdau.service.limits import RateLimiter
+from dpdau.errors import DpdauError
+from dpdau.service.admission import Admission
 from dpdau.service.logs import described
-from dpdau.service.metrics import ServiceMetrics
+from dpdau.service.metrics import OTHER_METHOD, UNMATCHED, ServiceMetrics
 from dpdau.service.problems import REQUEST_ID, problem_response, unexpected_problem
 
 __all__ = ["RequestMiddleware"]
 
 _WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_UNLIMITED_PATHS = frozenset({"/healthz", "/readyz"})
+_ALWAYS_ADMITTED = frozenset({"/healthz", "/readyz"})
 _CLIENT_CLOSED_REQUEST = 499
 _SAFE_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
@@ -39,10 +42,10 @@ class RequestMiddleware:
     A log line holds the route's template and never a path, a query, a body, a key or an address.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: ServiceMetrics, rate: RateLimiter) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: ServiceMetrics, admission: Admission) -> None:
         self._app = app
         self._metrics = metrics
-        self._rate = rate
+        self._admission = admission
         self._ids = _random_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,17 +76,22 @@ class RequestMiddleware:
             self._record(scope, status, 1_000 * (perf_counter() - started))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in _ALWAYS_ADMITTED:
+            await self._app(scope, receive, send)
+            return
         try:
-            if scope["path"] not in _UNLIMITED_PATHS:
-                self._rate.spend(scope["client"][0] if scope["client"] else "")
-        except RateLimitedError as error:
+            self._admission.admit(scope)
+        except DpdauError as error:
             await problem_response(scope, error)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._admission.release()
 
     def _record(self, scope: Scope, status: int, milliseconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
         self._metrics.request(route, method, status, milliseconds)
         _log.info(
             "request",

@@ -91,6 +91,8 @@ def problem_response(scope: Scope, error: DpdauError) -> ProblemResponse:
         retry_after = _DEFAULT_RETRY_SECONDS
     if retry_after is not None:
         headers["Retry-After"] = str(math.ceil(retry_after))
+    if error.ends_connection:
+        headers["Connection"] = "close"
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
     return _problem(

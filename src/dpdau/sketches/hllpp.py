@@ -173,7 +173,7 @@ class HllppSketch:
         blocks[:, 1] = domain
         # One block each and each input once: the mode that is unsafe for messages is the one
         # that computes the bare permutation.
-        cipher = Cipher(AES(self._key), ECB()).encryptor()  # noqa: S305
+        cipher = Cipher(AES(self._key), ECB()).encryptor()  # noqa: S305 - as said # nosec B305
         words = np.frombuffer(cipher.update(blocks.tobytes()), dtype="<u8").reshape(-1, 2)
         kept = words[words[:, 0] < np.uint64(self._threshold), 1]
         registers = kept & np.uint64(2**self._log2_registers - 1)

@@ -15,7 +15,7 @@ class HeadFile:
     is_durable = True
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def read(self) -> bytes | None:
         """The content; None if the file is missing.
@@ -23,9 +23,9 @@ class HeadFile:
         Raises:
             StoreError: if it is there and cannot be read.
         """
-        with translated(self._path):
+        with translated(self.path):
             try:
-                return self._path.read_bytes()
+                return self.path.read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
@@ -39,11 +39,11 @@ class HeadFile:
         Raises:
             StoreError: if it cannot be read or written.
         """
-        with locked(self._path):
+        with locked(self.path):
             content = change(self.read())
             if content is not None:
-                with translated(self._path):
-                    replace_durably(self._path, content)
+                with translated(self.path):
+                    replace_durably(self.path, content)
 
 
 class MemoryHead:

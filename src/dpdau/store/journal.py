@@ -61,7 +61,7 @@ class JournalFile:
     """A file that grows by appending, durably, by one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def exists(self) -> bool:
         """Whether there is one.
@@ -69,8 +69,8 @@ class JournalFile:
         Raises:
             StoreError: if that cannot be found out.
         """
-        with translated(self._path):
-            return self._path.exists()
+        with translated(self.path):
+            return self.path.exists()
 
     def read(self) -> Tombstones:
         """Every tombstone; none if the file is missing.
@@ -79,7 +79,7 @@ class JournalFile:
             JournalDamagedError: if the file is not what was written.
             StoreError: if it cannot be read.
         """
-        with locked(self._path):
+        with locked(self.path):
             known, _ = self._read()
         return known
 
@@ -91,11 +91,11 @@ class JournalFile:
             StoreError: if it cannot be written; it holds what it held before.
         """
         records = _encoded(tombstones)
-        with locked(self._path), translated(self._path):
-            if not self._path.exists():
+        with locked(self.path), translated(self.path):
+            if not self.path.exists():
                 self._write(records)
                 return
-            with self._path.open("r+b") as file:
+            with self.path.open("r+b") as file:
                 head = self._head(file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size)
                 file.truncate(head.end)
                 file.seek(head.end)
@@ -114,7 +114,7 @@ class JournalFile:
         Raises:
             StoreError: if it cannot be written; it holds what it held before.
         """
-        with locked(self._path), translated(self._path):
+        with locked(self.path), translated(self.path):
             self._write(_encoded(tombstones))
 
     def drop_before(self, day: int) -> None:
@@ -124,7 +124,7 @@ class JournalFile:
             JournalDamagedError: if the file is not what was written.
             StoreError: if it cannot be written; it holds what it held before.
         """
-        with locked(self._path), translated(self._path):
+        with locked(self.path), translated(self.path):
             known, count = self._read()
             kept = known.select(known.recorded_on >= day)
             # What was appended about one person more than once is dropped on the way.
@@ -133,29 +133,29 @@ class JournalFile:
 
     def _read(self) -> tuple[Tombstones, int]:
         """Every tombstone, and how many records they take."""
-        with translated(self._path):
-            if not self._path.exists():
+        with translated(self.path):
+            if not self.path.exists():
                 return Tombstones.merged([]), 0
-            content = self._path.read_bytes()
+            content = self.path.read_bytes()
         head = self._head(content[:_HEAD_BYTES], len(content))
         records = content[_HEAD_BYTES : head.end]
         if zlib.crc32(records) != head.checksum:
-            raise JournalDamagedError(self._path, "its records do not match their checksum")
+            raise JournalDamagedError(self.path, "its records do not match their checksum")
         return _decoded(np.frombuffer(records, dtype=_RECORD)), head.count
 
     def _head(self, content: bytes, file_bytes: int) -> _Head:
         if len(content) < _HEAD_BYTES:
-            raise JournalDamagedError(self._path, "it has no whole head")
+            raise JournalDamagedError(self.path, "it has no whole head")
         magic, count, checksum = _FIELDS.unpack(content[: _FIELDS.size])
         head = _Head(count, checksum)
         if magic != _MAGIC or head.encoded() != content:
-            raise JournalDamagedError(self._path, "its head does not match its checksum")
+            raise JournalDamagedError(self.path, "its head does not match its checksum")
         if file_bytes < head.end:
-            raise JournalDamagedError(self._path, f"it lacks some of its {count:,} records")
+            raise JournalDamagedError(self.path, f"it lacks some of its {count:,} records")
         return head
 
     def _write(self, records: bytes) -> None:
-        replace_durably(self._path, _Head().followed_by(records).encoded() + records)
+        replace_durably(self.path, _Head().followed_by(records).encoded() + records)
 
 
 class MemoryJournal:

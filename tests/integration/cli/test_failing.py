@@ -108,6 +108,20 @@ def test_a_server_with_keys_needs_one_with_the_scope(
     assert "needs an API key" in missing.err
 
 
+def test_a_key_may_be_in_a_file(run: Run, tmp_path: Path, url: str) -> None:
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+
+    assert run("budget", "--url", url, "--key", f"@{file}").code == 0
+    missing = run("budget", "--url", url, "--key", f"@{tmp_path / 'none'}")
+    assert missing.code == 3
+    assert str(tmp_path / "none") in missing.err
+    file.write_text("ключ")
+    unfit = run("budget", "--url", url, "--key", f"@{file}")
+    assert unfit.code == 3
+    assert "ключ" not in unfit.err
+
+
 @pytest.mark.parametrize("key", ["ключ", "line\nbreak"])
 def test_a_key_that_no_header_can_carry_is_named(run: Run, url: str, key: str) -> None:
     result = run("budget", "--url", url, "--key", key)

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
+from dpdau.config import Settings
 from dpdau.maintenance.doctor import Finding, State, examine
 from support.places import Place
 
@@ -129,6 +130,45 @@ def test_files_that_others_may_read_are_a_problem(sound: Place) -> None:
     assert str(sound.database) in found.found
     sound.directory.chmod(0o700)
     assert states(sound)["permissions"] == "ok"
+
+
+def test_folders_that_others_may_write_to_are_a_problem(sound: Place, tmp_path: Path) -> None:
+    sound.directory.chmod(0o730)
+    assert f"others may put files of theirs into {sound.directory}" in told(sound)
+    sound.directory.chmod(0o700)
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    outside.chmod(0o777)
+    sound.given["ledger_head_path"] = outside / "ledger.head"
+    assert f"others may put files of theirs into {outside}" in told(sound)
+    outside.chmod(0o1777)  # there nobody can replace what is another's
+    assert states(sound)["permissions"] == "ok"
+
+
+def test_files_that_are_kept_elsewhere_are_looked_at_too(
+    sound: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.mkdir(mode=0o755)
+    sound.given["ledger_head_path"] = outside / "ledger.head"
+    sound.open().close()
+    assert states(sound)["permissions"] == "ok"
+    (outside / "erasures.journal").chmod(0o640)
+    assert f"others may read {outside / 'erasures.journal'}" in told(sound)
+    (outside / "erasures.journal").chmod(0o600)
+    env_file = outside / ".env"
+    env_file.write_text("SERVICE_API_KEY=a-key-of-sixteen-characters\n")
+    env_file.chmod(0o644)
+    monkeypatch.setitem(Settings.model_config, "env_file", str(env_file))
+    assert f"others may read {env_file}" in told(sound)
+    env_file.chmod(0o600)
+    assert states(sound)["permissions"] == "ok"
+
+
+def told(place: Place) -> str:
+    found = findings(place)["permissions"]
+    assert found.state is State.PROBLEM
+    return found.found
 
 
 def test_a_disk_that_is_nearly_full_is_remarked(

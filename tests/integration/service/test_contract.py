@@ -64,7 +64,7 @@ WITHOUT_INPUT = {
     "GET /readyz",
 }
 SETTINGS = {"retention_days": 61, "rate_limit_per_minute": 0}
-BASE_URL = "http://dpdau.test"
+BASE_URL = "http://localhost"
 
 
 @pytest.fixture(scope="module")

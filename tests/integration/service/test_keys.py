@@ -5,7 +5,7 @@ import pytest
 
 from dpdau.errors import ForbiddenError, UnauthorizedError
 from dpdau.service.auth import KeyRing, Scope
-from support.service import Service, assert_problem
+from support.service import Service, assert_problem, operations, status
 
 KEYS = {
     "service_api_key": "service-key-0123456789",
@@ -42,18 +42,6 @@ SCOPES = {
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
 }
-
-
-def operations(service: Service) -> list[tuple[str, str]]:
-    paths = service.client.get("/openapi.json").json()["paths"]
-    return [(method.upper(), path) for path, item in paths.items() for method in item]
-
-
-def status(service: Service, operation: tuple[str, str], headers: Any) -> int:
-    method, template = operation
-    unknown = {"erasure_id": "none", "release_id": "none", "metric": "wau"}
-    path = template.format(**unknown, day="soon", period="soon")
-    return service.client.request(method, path, headers=headers).status_code
 
 
 def test_every_operation_has_its_scope(service: Service) -> None:

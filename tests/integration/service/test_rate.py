@@ -78,3 +78,24 @@ def test_too_many_requests_are_a_problem_and_health_is_always_told(
     assert 1 <= int(refused.headers["retry-after"]) <= 30
     assert service.client.get("/healthz").status_code == 200
     assert service.client.get("/readyz").status_code == 200
+
+
+def test_a_key_is_a_client_wherever_it_is_sent_from(open_service: Callable[..., Service]) -> None:
+    keys = {"service_api_key": "service-key-0123456789", "read_api_key": "read-key-0123456789"}
+    client = open_service(rate_limit_per_minute=2, **keys).client
+    asked = [
+        client.get("/budget", headers={"X-API-Key": key}).status_code
+        for key in (*[keys["read_api_key"]] * 3, keys["service_api_key"])
+    ]
+    assert asked == [200, 200, 429, 200]
+    bearer = {"Authorization": f"Bearer {keys['read_api_key']}"}
+    assert client.get("/budget", headers=bearer).status_code == 429
+
+
+def test_made_up_keys_make_no_new_clients(open_service: Callable[..., Service]) -> None:
+    client = open_service(rate_limit_per_minute=2, read_api_key="read-key-0123456789").client
+    asked = [
+        client.get("/budget", headers={"X-API-Key": f"guess-{number}"}).status_code
+        for number in range(4)
+    ]
+    assert asked == [401, 401, 429, 429]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from dpdau.service.limits import RateLimiter
+from dpdau.service.admission import Admission
+from dpdau.service.auth import KeyRing
 from dpdau.service.logs import configure_logs
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.middleware import RequestMiddleware
@@ -45,6 +46,10 @@ class TestHeaders:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-security-policy"].startswith("default-src 'none'")
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert "camera=()" in headers["permissions-policy"]
+        assert headers["referrer-policy"] == "no-referrer"
         assert "server" not in headers
 
     def test_no_page_loads_scripts_from_another_host(self, service: Service) -> None:
@@ -97,7 +102,7 @@ class TestProblems:
                 "method": "POST",
                 "path": "/event",
                 "query_string": b"",
-                "headers": [],
+                "headers": [(b"host", b"localhost")],
                 "client": None,
             }
             await service.app(scope, receive, send)
@@ -111,7 +116,8 @@ class TestMiddleware:
     def wrapped(self, service: Service, app: Any) -> RequestMiddleware:
         verifier = LedgerVerifier(service.application)
         metrics = ServiceMetrics(service.application, service.configured, verifier)
-        return RequestMiddleware(app, metrics=metrics, rate=RateLimiter(0))
+        admission = Admission.of(service.configured, KeyRing(()))
+        return RequestMiddleware(app, metrics=metrics, admission=admission)
 
     def run(self, service: Service, app: Any, scope: dict[str, Any]) -> list[Any]:
         sent: list[Any] = []
@@ -129,7 +135,8 @@ class TestMiddleware:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             raise RuntimeError
 
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+        headers = [(b"host", b"localhost")]
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": None}
         assert len(self.run(service, app, scope)) == 1
         assert "fault=RuntimeError" in capsys.readouterr().out
 
@@ -144,6 +151,19 @@ class TestMiddleware:
 
 
 class TestLogs:
+    def test_no_route_takes_an_id_of_a_person_in_its_address(self, service: Service) -> None:
+        paths = service.client.get("/openapi.json").json()["paths"]
+        named = {
+            parameter["name"]
+            for item in paths.values()
+            for operation in item.values()
+            for parameter in operation.get("parameters", [])
+            if parameter["in"] in {"path", "query"}
+        }
+        assert not [name for name in named if "user_id" in name or "person" in name]
+        # Of what has an id in its address, none is a person.
+        assert {name for name in named if name.endswith("_id")} == {"erasure_id", "release_id"}
+
     def test_a_line_names_the_route_and_no_one(
         self, service: Service, capsys: pytest.CaptureFixture[str]
     ) -> None:
