@@ -53,10 +53,10 @@ class Counter:
     store: Store
     clock: FakeClock = field(default_factory=FakeClock)
 
-    def start(self, secrets: dict[str, str]) -> Application:
+    def start(self, secrets: dict[str, str], store: Shared | None = None) -> Application:
         return application(
             self.data_dir,
-            store=Shared(self.store),
+            store=Shared(self.store) if store is None else store,
             clock=self.clock,
             lateness_hours=0,
             retention_days=61,
@@ -436,6 +436,26 @@ def test_processes_that_start_at_once_start_one_rotation(tmp_path: Path) -> None
     with start(DURING) as app:
         assert mau(app) == 8
         assert figures(app) == ("running", 1, 1, 0)
+
+
+def test_a_process_that_is_overtaken_at_the_start_of_a_rotation_joins_it(counter: Counter) -> None:
+    send(counter.start(BEFORE), *active("ada", "bob"))
+    others: list[Application] = []
+
+    class Overtaken(Shared):
+        """Between what a process reads and what it writes, another one starts the rotation."""
+
+        def write(self) -> Any:
+            if not others:
+                others.append(counter.start(DURING))
+                send(others[0], *active("ada"))
+            return counter.store.write()
+
+    app = counter.start(DURING, Overtaken(counter.store))
+    assert len(others) == 1
+    assert figures(app) == ("running", 1, 1, 0)
+    send(app, *active("bob"))
+    assert (mau(app), figures(app)) == (2, ("complete", 2, 0, 0))
 
 
 # --- crashes and the first secret ------------------------------------------------------------
