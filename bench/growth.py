@@ -1,7 +1,8 @@
 """How the cost of an event grows with users, days, and the size of a commit.
 
 Events are applied to a store that holds a population already, in transactions as the service
-makes them; each is durable before the next begins. 70 % repeat a user and day of before.
+makes them; each is durable before the next begins. 70 % repeat a user and day of before. They tell
+of the last two days, as live ones do, or of any day that is kept, which is the worst case.
 
 Run: python bench/growth.py [--short]     (needs the extra `bench`)
 """
@@ -29,7 +30,7 @@ class Setting:
 
     Attributes:
         users: how many people the store knows.
-        days: over how many days events are spread, and activity is kept.
+        days: over how many days activity is kept.
         batch: how many events a transaction takes.
     """
 
@@ -42,17 +43,27 @@ USERS = (10_000, 100_000, 1_000_000, 10_000_000, 30_000_000)
 DAYS = (30, 100, 200, 400)
 BATCHES = (100, 1_000, 5_000, 20_000, 100_000)
 TRANSACTIONS = 15
+LIVE_DAYS = 2
+LIVE, SPREAD = "of the last two days", "of all days"
+
+Curve = dict[int, dict[str, float]]
+"""By what grows: events a second, live and spread."""
 
 
-def events_per_second(setting: Setting, data_dir: Path) -> float:
+def events_per_second(setting: Setting, data_dir: Path) -> dict[str, float]:
     """Events a second of the median transaction, in a store that holds 2 % activity."""
     population = Population(setting.users, setting.days, 0.02)
     fill(data_dir, population)
+    return {
+        name: _applied(setting, data_dir, population, days)
+        for name, days in ((LIVE, LIVE_DAYS), (SPREAD, setting.days))
+    }
+
+
+def _applied(setting: Setting, data_dir: Path, population: Population, days: int) -> float:
+    """Events a second, of so many days."""
     made_up = made_up_events(
-        setting.batch * TRANSACTIONS,
-        users=setting.users,
-        days=setting.days,
-        end=population.last_day,
+        setting.batch * TRANSACTIONS, users=setting.users, days=days, end=population.last_day
     )
     with opened(data_dir) as application:
         application.store.warm()
@@ -74,7 +85,7 @@ def _apply(ingestor: Ingestor, events: EventColumns) -> None:
     ingestor.apply(ingestor.pseudonymize(events))
 
 
-def curve(settings: Iterable[Setting]) -> list[float]:
+def curve(settings: Iterable[Setting]) -> list[dict[str, float]]:
     """Events a second at each of these settings."""
     speeds = []
     for setting in settings:
@@ -83,17 +94,30 @@ def curve(settings: Iterable[Setting]) -> list[float]:
     return speeds
 
 
-def draw(curves: dict[str, dict[int, float]], path: Path) -> None:
+def draw(curves: dict[str, Curve], path: Path) -> None:
     """One panel a curve."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     panels = figure.subplots(1, len(curves), sharey=True)
     for panel, (name, points) in zip(panels, curves.items(), strict=True):
-        panel.plot(list(points), [speed / 1e3 for speed in points.values()], marker="o")
+        for kind in (LIVE, SPREAD):
+            speeds = [speed[kind] / 1e3 for speed in points.values()]
+            panel.plot(list(points), speeds, marker="o", label=f"events {kind}")
         panel.set(xscale="log", xlabel=name, ylim=(0, None))
+        panel.set_xticks(list(points), [_short(at) for at in points])
+        panel.minorticks_off()
         panel.grid(visible=True, alpha=0.3)
     panels[0].set_ylabel("thousand events a second")
+    panels[-1].legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
+
+
+def _short(number: int) -> str:
+    """30 M, 100 k, 400."""
+    for size, letter in ((1_000_000, " M"), (1_000, " k")):
+        if number >= size:
+            return f"{number // size}{letter}"
+    return str(number)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -113,11 +137,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
     }
     rows = [
-        (name, f"{at:,}", f"{speed:,.0f}")
+        (name, f"{at:,}", *(f"{speeds[kind]:,.0f}" for kind in (LIVE, SPREAD)))
         for name, points in curves.items()
-        for at, speed in points.items()
+        for at, speeds in points.items()
     ]
-    show("Events a second as one of these grows", ("what grows", "to", "events/s"), rows)
+    show("Events a second as one of these grows", ("what grows", "to", LIVE, SPREAD), rows)
     if not options.short:
         draw(curves, FIGURE)
         print(keep("growth", curves))
