@@ -76,6 +76,14 @@ class LedgerGuard:
         with self._store.read() as reader:
             self._require(reader, remembered)
 
+    def stopped_by(self) -> LedgerDamagedError | None:
+        """Why no rows may be appended; None if they may."""
+        try:
+            self.check()
+        except LedgerDamagedError as error:
+            return error
+        return None
+
     def _require(self, reader: Reader, remembered: Head | None) -> None:
         if not self._is_whole:
             verify_chain(reader.ledger())

@@ -1,6 +1,6 @@
 """What is spent, due and waiting, and whether the ledger may grow: read at each scrape."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 import structlog
@@ -8,7 +8,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dpdau.application import Application
-from dpdau.errors import LedgerDamagedError
 from dpdau.model.releases import Metric as PublishedMetric
 from dpdau.service.logs import described
 
@@ -109,18 +108,10 @@ class StoreGauges(Collector):
             "dp_ledger_fits",
             "1 if the ledger's newest row and the copy of its head fit, so that values may be "
             "released; 0 if releases have stopped.",
-            value=_passes(self._application.guard.check),
+            value=self._application.guard.stopped_by() is None,
         )
 
     def _seconds_since(self, moment: datetime | None) -> float:
         if moment is None:
             return 0.0
         return max((self._application.calendar.now() - moment).total_seconds(), 0.0)
-
-
-def _passes(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except LedgerDamagedError:
-        return False
-    return True

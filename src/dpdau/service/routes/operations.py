@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from dpdau.errors import LedgerDamagedError
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric
 from dpdau.service.answers import json_answer
@@ -109,6 +108,7 @@ def operations(
         waiting = reader.unfinished_erasures()
         erasures = reader.newest_erasures(rows)
     due = application.publisher.due()
+    fault = application.guard.stopped_by()
     verified = context.verifier.newest
     return json_answer(
         Operations(
@@ -122,18 +122,10 @@ def operations(
             ledger=LedgerState(
                 rows=count,
                 newest=[RowSummary.of(row) for row in reversed(newest)],
-                fault=_fault(context),
+                fault=None if fault is None else fault.message,
                 verification=None
                 if verified is None
                 else Verification.model_validate(verified, from_attributes=True),
             ),
         )
     )
-
-
-def _fault(context: Context) -> str | None:
-    try:
-        context.application.guard.check()
-    except LedgerDamagedError as error:
-        return error.message
-    return None
