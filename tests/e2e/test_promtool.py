@@ -1,6 +1,5 @@
 """Rules, queries and the example configuration, judged by Prometheus' own tool."""
 
-import os
 import shutil
 import subprocess
 from collections import defaultdict
@@ -9,19 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.installed import installed
 from support.monitoring import ALERT_TESTS, ALERTS, PROMETHEUS, alerts, expressions
 
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
     """Where the tool is; without it these tests are skipped, but not in CI."""
-    found = shutil.which("promtool")
-    if found is None:
-        message = "No promtool: install the package prometheus to test the alerts."
-        if os.environ.get("CI"):  # noqa: TID251 - no setting of the product
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return installed("promtool", advice="install the package prometheus to test the alerts")
 
 
 def run(promtool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,9 +1,6 @@
 """The system's browser."""
 
-import os
-import shutil
-
-import pytest
+from support.installed import installed
 
 __all__ = ["ARGUMENTS", "chromium"]
 
@@ -20,10 +17,8 @@ ARGUMENTS = [
 
 def chromium() -> str:
     """Where the system's browser is; without one these tests are skipped, but not in CI."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        message = "No Chromium: install the package chromium to test what browsers do."
-        if os.environ.get("CI"):  # noqa: TID251 - no setting of the product
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return installed(
+        "chromium",
+        "chromium-browser",
+        advice="install the package chromium to test what browsers do",
+    )
