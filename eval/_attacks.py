@@ -6,6 +6,7 @@ the attacker. Here they play against the real product; the naive services are a 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.random import Generator  # noqa: TID251 - naive services have seeds
@@ -51,9 +52,9 @@ class Adversary:
 # --- averaging -----------------------------------------------------------------------------
 
 
-def _averaging_naive(is_present: bool, chance: Generator) -> Score:  # noqa: FBT001 - a world
+def _mean_of_fresh_answers(asked: int, is_present: bool, chance: Generator) -> Score:  # noqa: FBT001 - a world
     epsilon = load_settings().epsilon_dau
-    return float((is_present + chance.laplace(scale=1 / epsilon, size=_ASKED)).mean()) - 0.5
+    return float((is_present + chance.laplace(scale=1 / epsilon, size=asked)).mean()) - 0.5
 
 
 def _averaging(is_present: bool) -> tuple[Score, float]:  # noqa: FBT001 - a world
@@ -170,11 +171,6 @@ def _sliding(is_present: bool) -> tuple[Score, float]:  # noqa: FBT001 - a world
 # --- colluding -----------------------------------------------------------------------------
 
 
-def _readers_naive(is_present: bool, chance: Generator) -> Score:  # noqa: FBT001 - a world
-    epsilon = load_settings().epsilon_dau
-    return float((is_present + chance.laplace(scale=1 / epsilon, size=_READERS)).mean()) - 0.5
-
-
 def _readers(is_present: bool) -> tuple[Score, float]:  # noqa: FBT001 - a world
     arena = Arena()
     arena.tell([_TARGET] * is_present, 0)
@@ -268,7 +264,7 @@ ADVERSARIES = (
         f"whether someone was there on a day, by asking {_ASKED} times",
         "draws fresh noise for every question",
         "the value of a day never changes",
-        _averaging_naive,
+        partial(_mean_of_fresh_answers, _ASKED),
         _averaging,
     ),
     Adversary(
@@ -308,7 +304,7 @@ ADVERSARIES = (
         f"whether someone was there on a day, with what {_READERS} readers were told",
         "draws noise for every reader",
         "all readers are told the same",
-        _readers_naive,
+        partial(_mean_of_fresh_answers, _READERS),
         _readers,
     ),
     Adversary(

@@ -10,11 +10,10 @@ Rows = Sequence[Mapping[str, Any]]
 _MECHANISMS = ("continual", "gaussian", "laplace", "intrinsic")
 _EXACT = "set"
 _COVERED = 0.95
-# The figure is one of a month of days, which do not err apart; see the text around the table.
 _SKETCHES = {
-    "set": "everybody is counted",
-    "theta": "one in sixteen is kept, and one person moves a count by sixteen",
-    "hllpp": "a fresh sketch for each day, private by itself",
+    ("set", "continual"): "everybody is counted",
+    ("theta", "continual"): "one in sixteen is kept, and one person moves a count by sixteen",
+    ("hllpp", "intrinsic"): "a fresh sketch for each day, private by itself",
 }
 
 
@@ -85,14 +84,12 @@ def _facts(rows: Rows) -> str:
 def _sketches(rows: Rows) -> str:
     """What each way to count costs in accuracy, for the first log's DAU at the largest ε."""
     largest = max(row["epsilon"] for row in rows)
+    same = {"activity": rows[0]["activity"], "metric": "dau", "epsilon": largest}
     cells = []
-    for sketch, what in _SKETCHES.items():
-        for row in rows:
-            here = row["activity"] == rows[0]["activity"] and row["metric"] == "dau"
-            if not here or row["sketch"] != sketch or row["epsilon"] != largest:
-                continue
-            if row["mechanism"] in {"continual", "intrinsic"}:
-                cells.append([f"`{sketch}`, {row['mechanism']}", _error(row), _coverage(row), what])
+    for (sketch, mechanism), what in _SKETCHES.items():
+        row = _only(rows, sketch=sketch, mechanism=mechanism, **same)
+        if row is not None:
+            cells.append([f"`{sketch}`, {mechanism}", _error(row), _coverage(row), what])
     return _table([f"DAU, ε = {largest:g}", "error in users", "covered", ""], cells)
 
 

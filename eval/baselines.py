@@ -9,7 +9,7 @@ import argparse
 import math
 import sys
 from _statistics import interval, named
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyroaring import BitMap, BitMap64
+from pyroaring import BitMap
 from rich.console import Console
 
 import _libraries
@@ -125,10 +125,8 @@ def presence(activity: Activity, month: Period, window_days: int) -> Presence:
             columns = activity.days[news], activity.adds[news], activity.whole_user[news]
             truth.apply(numbers[news].astype(np.int64), *columns)
             arrived = until
-            last = day.toordinal()
-            window = (truth.users[each] for each in range(last - window_days + 1, last + 1))
             row = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
-            row[list(BitMap64.union(*window))] = True
+            row[list(truth.active(day, window_days))] = True
             rows.append(row)
     return np.array(rows)
 
@@ -245,7 +243,7 @@ def _repeated(present: Presence, trials: int) -> NDArray[np.int64]:
     return np.repeat(present.sum(axis=1)[:, None], trials, axis=1)
 
 
-def _not_run(names: Any, reason: str) -> list[Tried]:
+def _not_run(names: Iterable[str], reason: str) -> list[Tried]:
     return [Tried(name, "not run", None, reason=reason) for name in names]
 
 

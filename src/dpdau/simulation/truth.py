@@ -47,11 +47,15 @@ class Truth:
             counts[position] &= days[position] >= self.erased_on[user]
         self._apply_days(users[counts], days[counts], adds[counts])
 
-    def count(self, day: date, window_days: int) -> int:
-        """Distinct users of the window that ends on a day."""
+    def active(self, day: date, window_days: int) -> BitMap64:
+        """The users of the window that ends on a day."""
         last = day.toordinal()
         window = (self.users[each] for each in range(last - window_days + 1, last + 1))
-        return len(BitMap64.union(*window))
+        return BitMap64.union(*window)
+
+    def count(self, day: date, window_days: int) -> int:
+        """Distinct users of the window that ends on a day."""
+        return len(self.active(day, window_days))
 
     def _apply_days(
         self, users: NDArray[np.int64], days: NDArray[np.int32], adds: NDArray[np.bool_]
