@@ -66,12 +66,12 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling, gen
 	$(BIN)/python tools/cli_reference.py --check
 	$(BIN)/python tools/http_reference.py --check
 	$(BIN)/python tools/metrics_reference.py --check
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src tools load
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src tools load torture
 	$(BIN)/python tools/audit_dependencies.py
 
 .PHONY: types
 types: $(DEVELOPMENT)
-	MYPYPATH=src:tools:bench:eval:load $(BIN)/mypy src tools $(BENCHES) eval load
+	MYPYPATH=src:tools:bench:eval:load:torture $(BIN)/mypy src tools $(BENCHES) eval load torture
 
 .PHONY: settings
 settings: $(DEVELOPMENT)
@@ -151,7 +151,7 @@ lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
 clean: ## delete what was built and installed; data stays
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis .import_linter_cache src/*.egg-info
-	find src tests tools bench eval load -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools bench eval load torture -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- installation --------------------------------------------------------------------------
 
