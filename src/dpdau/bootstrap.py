@@ -49,6 +49,7 @@ __all__ = [
     "database_of",
     "head_of",
     "journal_of",
+    "open_store",
     "secret_file_of",
     "secret_of",
 ]
@@ -73,26 +74,22 @@ def build(
 
     Args:
         settings: the configuration.
-        store: used in place of the SQLite file in `DATA_DIR`; the copy of its ledger's head and
+        store: used in place of the one that the settings name; the copy of its ledger's head and
             its journal of erasures are then kept in memory too, unless `LEDGER_HEAD_PATH` is set.
         clock: gives the time.
 
     Raises:
         StoreError: if the store cannot be opened, or its secrets are others.
     """
-    secret = _secret(settings)
     copy: HeadCopy = MemoryHead()
     journal: ErasureJournal = MemoryJournal()
     if store is None or settings.ledger_head_path is not None:
         copy = head_of(settings)
         journal = journal_of(settings)
-    if store is None:
-        store = SqliteStore(
-            database_of(settings),
-            busy_timeout_seconds=settings.store_busy_seconds,
-        )
+    store = store or open_store(settings)
     calendar = calendar_of(settings, clock)
     try:
+        secret = _secret(settings, store)
         sampler = _sampler(store, settings)
         pseudonymizer = _claim(store, secret, settings.hash_salt_secret_previous, calendar)
     except BaseException:
@@ -135,8 +132,32 @@ def build_planner(settings: Settings, *, clock: Callable[[], datetime] = utc_now
     )
 
 
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name: a database, or the file in `DATA_DIR`.
+
+    Raises:
+        SettingsError: if what a database needs is not installed.
+        StoreError: if it cannot be opened.
+    """
+    busy = settings.store_busy_seconds
+    if settings.service_database_url is None:
+        return SqliteStore(database_of(settings), busy_timeout_seconds=busy)
+    try:
+        # Imported here, since its driver is an extra.
+        from dpdau.store.postgres import PostgresStore  # noqa: PLC0415
+    except ImportError:
+        raise SettingsError(
+            [
+                "SERVICE_DATABASE_URL is set, and the driver that it needs is not installed; "
+                "pip install 'dpdau[postgres]'"
+            ]
+        ) from None
+    url = settings.service_database_url.get_secret_value()
+    return PostgresStore(url, busy_timeout_seconds=busy)
+
+
 def database_of(settings: Settings) -> Path:
-    """Where the store is."""
+    """Where the store is, if no database is set."""
     return settings.data_dir / _DATABASE_FILE
 
 
@@ -228,7 +249,7 @@ def _head_path(settings: Settings) -> Path:
     return settings.ledger_head_path or settings.data_dir / _HEAD_FILE
 
 
-def _secret(settings: Settings) -> str:
+def _secret(settings: Settings, store: Store) -> str:
     """The secret from the settings, or the one in the data directory, made at the first start."""
     directory = settings.data_dir
     try:
@@ -237,8 +258,9 @@ def _secret(settings: Settings) -> str:
             return settings.hash_salt_secret.get_secret_value()
         path = directory / _SECRET_FILE
         if not path.exists():
-            if (directory / _DATABASE_FILE).exists():
-                raise WrongSecretError
+            with store.read() as reader:
+                if reader.meta(KEY_CHECK) is not None:
+                    raise WrongSecretError
             _create_secret(path)
         return path.read_text().strip()
     except OSError as error:

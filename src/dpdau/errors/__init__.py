@@ -49,6 +49,9 @@ from dpdau.errors.releases import (
 from dpdau.errors.settings import SettingsError
 from dpdau.errors.store import (
     BackupError,
+    DatabaseAccessError,
+    DatabaseUnfitError,
+    DatabaseUnreachableError,
     JournalDamagedError,
     StoreBusyError,
     StoreCorruptError,
@@ -66,6 +69,9 @@ __all__ = [
     "BudgetExhaustedError",
     "CalibrationError",
     "CrossSiteError",
+    "DatabaseAccessError",
+    "DatabaseUnfitError",
+    "DatabaseUnreachableError",
     "DayOpenError",
     "DayOutOfRangeError",
     "DpdauError",

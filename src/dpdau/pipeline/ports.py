@@ -143,6 +143,10 @@ class Reader(Protocol):
         """
         ...
 
+    def days(self) -> list[int]:
+        """The ordinals of the days that anyone was active on, ascending, and perhaps others."""
+        ...
+
     def ledger(
         self,
         *,
@@ -199,6 +203,10 @@ class Reader(Protocol):
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
+        ...
+
+    def metas(self) -> dict[str, str]:
+        """All of them."""
         ...
 
 
@@ -297,8 +305,14 @@ class Store(Protocol):
         """Open a consistent view; never waits for a writer."""
         ...
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """Open the exclusive transaction; durable once the context ends, undone on an error."""
+    def write(self, *, shared: bool = False) -> AbstractContextManager[Transaction]:
+        """Open the exclusive transaction; durable once the context ends, undone on an error.
+
+        Args:
+            shared: it only ingests, so it may run beside others that only ingest. It reads what
+                is needed for that, allots indices, and then updates the members of days, each
+                day once and in ascending order.
+        """
         ...
 
     def purge(self) -> None:

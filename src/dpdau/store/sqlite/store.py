@@ -57,7 +57,7 @@ class SqliteStore:
             yield SqliteReader(session, self._cache.at(session), self._cache.keep)
 
     @contextmanager
-    def write(self) -> Iterator[SqliteTransaction]:
+    def write(self, *, shared: bool = False) -> Iterator[SqliteTransaction]:  # noqa: ARG002 - all are exclusive
         """Open the exclusive transaction; durable once the context ends, undone on an error."""
         with self._exclusive():
             self._writer.execute("BEGIN IMMEDIATE")
