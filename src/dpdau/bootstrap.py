@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,7 @@ from dpdau.pipeline.rotation import KEY_CHECK, join_rotation
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.store import (
+    KEPT,
     BackupFolder,
     HeadFile,
     JournalFile,
@@ -146,12 +148,11 @@ def open_store(settings: Settings) -> Store:
         # Imported here, since its driver is an extra.
         from dpdau.store.postgres import PostgresStore  # noqa: PLC0415
     except ImportError:
-        raise SettingsError(
-            [
-                "SERVICE_DATABASE_URL is set, and the driver that it needs is not installed; "
-                "pip install 'dpdau[postgres]'"
-            ]
-        ) from None
+        missing = (
+            "SERVICE_DATABASE_URL is set, and the driver that it needs is not installed; "
+            "pip install 'dpdau[postgres]'"
+        )
+        raise SettingsError([missing]) from None
     url = settings.service_database_url.get_secret_value()
     return PostgresStore(url, busy_timeout_seconds=busy)
 
@@ -162,8 +163,14 @@ def database_of(settings: Settings) -> Path:
 
 
 def head_of(settings: Settings) -> HeadFile:
-    """The second copy of the ledger's head."""
-    return HeadFile(_head_path(settings))
+    """The second copy of the ledger's head.
+
+    Each machine that shares a database has one of its own, and begins it with what it finds.
+    """
+    path = _head_path(settings)
+    if settings.service_database_url is None:
+        return HeadFile(path)
+    return HeadFile(path, kept_as=f"{KEPT}_by {platform.node()} in {path.absolute()}")
 
 
 def journal_of(settings: Settings) -> JournalFile:

@@ -319,6 +319,10 @@ class Store(Protocol):
         """Make sure that what was deleted can no longer be found in any file of the store."""
         ...
 
+    def keeps_erased(self) -> list[str]:
+        """Why traces of what `purge` removed may stay for a while all the same, if they may."""
+        ...
+
     def warm(self) -> None:
         """Load what later calls answer quickly from; without it, the first ones take longer."""
         ...
@@ -359,10 +363,11 @@ class HeadCopy(Protocol):
     """A second place, apart from the store, that remembers the ledger's newest row.
 
     Attributes:
-        is_durable: whether it outlives the process, so that its absence means something.
+        kept_as: the name under which a store remembers that there is this copy, so that its
+            absence means something; None if it does not outlive the process.
     """
 
-    is_durable: bool
+    kept_as: str | None
 
     def read(self) -> bytes | None:
         """What it remembers; None if it is missing."""

@@ -298,6 +298,10 @@ class MemoryStore:
         """Nothing to do: there is no file."""
         self._require_open()
 
+    def keeps_erased(self) -> list[str]:
+        """Nothing does."""
+        return []
+
     def warm(self) -> None:
         """Nothing to do: everything is in memory."""
         self._require_open()

@@ -15,7 +15,7 @@ from psycopg.errors import Diagnostic
 from dpdau.errors import StoreBusyError
 from dpdau.store.postgres.session import Connection
 
-__all__ = ["purge"]
+__all__ = ["keeps_erased", "purge"]
 
 # All that tells of people; the ledger does not, and nothing is ever deleted from it.
 _TABLES = ("membership", "users", "tombstones", "series", "erasures")
@@ -58,3 +58,26 @@ def purge(connection: Connection, busy_timeout_seconds: float) -> None:
         connection.execute("SELECT pg_switch_wal()")
     with suppress(errors.InsufficientPrivilege):
         connection.execute("CHECKPOINT")
+
+
+_KEEPS = """
+SELECT reason FROM (VALUES
+    (has_function_privilege('pg_switch_wal()', 'EXECUTE'), 'this role may not call pg_switch_wal'),
+    (current_setting('is_superuser') = 'on'
+        OR EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = 'pg_checkpoint' AND pg_has_role(oid, 'USAGE')
+        ),
+        'this role may not CHECKPOINT'),
+    (current_setting('wal_recycle') = 'off', 'wal_recycle is on'),
+    (current_setting('wal_keep_size') = '0', 'wal_keep_size is set'),
+    (current_setting('archive_mode') = 'off', 'archive_mode is on'),
+    (NOT EXISTS (SELECT FROM pg_replication_slots), 'there are replication slots')
+) AS needed (is_so, reason)
+WHERE NOT is_so
+"""
+
+
+def keeps_erased(connection: Connection) -> list[str]:
+    """Why the server's log keeps what was removed before, in words."""
+    return [str(reason) for (reason,) in connection.execute(_KEEPS.encode()).fetchall()]

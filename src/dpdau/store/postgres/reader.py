@@ -21,7 +21,8 @@ __all__ = ["PostgresReader", "signed"]
 
 def signed(pseudonyms: NDArray[np.uint64]) -> list[int]:
     """Pseudonyms as the database keeps them: signed integers of the same bits."""
-    return pseudonyms.astype(np.uint64).view(np.int64).tolist()
+    values: list[int] = pseudonyms.astype(np.uint64).view(np.int64).tolist()
+    return values
 
 
 class PostgresReader:

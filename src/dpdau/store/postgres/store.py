@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dpdau.errors import StoreError, StoreVersionError
 from dpdau.store.postgres.connections import address_of, opened_pool
 from dpdau.store.postgres.faults import translated
-from dpdau.store.postgres.purge import purge
+from dpdau.store.postgres.purge import keeps_erased, purge
 from dpdau.store.postgres.reader import PostgresReader
 from dpdau.store.postgres.schema import newest_version, prepare
 from dpdau.store.postgres.session import Connection, Session
@@ -82,6 +82,11 @@ class PostgresStore:
         """
         with self._connection() as connection:
             purge(connection, self._busy_timeout_seconds)
+
+    def keeps_erased(self) -> list[str]:
+        """Why traces of what `purge` removed may stay for a while all the same, if they may."""
+        with self._connection() as connection:
+            return keeps_erased(connection)
 
     def warm(self) -> None:
         """Nothing to do: the server keeps in memory what it is asked for."""

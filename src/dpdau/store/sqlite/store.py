@@ -98,6 +98,10 @@ class SqliteStore:
             session.row("generation")
             copy(session.connection, path, reached)
 
+    def keeps_erased(self) -> list[str]:
+        """Nothing does."""
+        return []
+
     def warm(self) -> None:
         """Load what later calls answer quickly from; without it, the first ones take longer."""
         with self.read() as reader:
