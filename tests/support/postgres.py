@@ -25,7 +25,7 @@ _SETTINGS = {
     "shared_buffers": "32MB",
     # So that what was deleted is gone from the log too; see docs/scaling.md.
     "wal_recycle": "off",
-    "min_wal_size": "32MB",
+    "min_wal_size": "2MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum": "off",
@@ -104,7 +104,20 @@ def postgres_server() -> Iterator[PostgresServer]:
         if os.geteuid() == 0:
             shutil.chown(folder, _user())
         initdb = [str(programs / "initdb"), "--pgdata", str(server.data), "--username", "tests"]
-        _run([*initdb, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"])
+        _run(
+            [
+                *initdb,
+                "--auth",
+                "trust",
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C",
+                "--no-sync",
+                "--wal-segsize",
+                "1",
+            ]
+        )
         settings = {**_SETTINGS, "port": str(port), "unix_socket_directories": str(folder)}
         server.configure(**settings)
         server.start()

@@ -40,7 +40,7 @@ _SUMMARIES: tuple[Callable[[Reader], object], ...] = (
     lambda reader: reader.ledger_head(),
     lambda reader: reader.index_bound(),
     lambda reader: reader.erasures(),
-    lambda reader: reader.metas(),
+    lambda reader: reader.metas() | {COPIED_ON: ""},
 )
 
 

@@ -360,14 +360,15 @@ class Backups(Protocol):
 
 
 class HeadCopy(Protocol):
-    """A second place, apart from the store, that remembers the ledger's newest row.
+    """A second place, apart from the store, that remembers the ledger's newest row."""
 
-    Attributes:
-        kept_as: the name under which a store remembers that there is this copy, so that its
-            absence means something; None if it does not outlive the process.
-    """
+    @property
+    def kept_as(self) -> str | None:
+        """The name under which a store remembers that there is this copy.
 
-    kept_as: str | None
+        So its absence means something. None if it does not outlive the process.
+        """
+        ...
 
     def read(self) -> bytes | None:
         """What it remembers; None if it is missing."""

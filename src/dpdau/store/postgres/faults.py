@@ -26,6 +26,7 @@ _ACCESS = (
     errors.InvalidCatalogName,
     errors.ReadOnlySqlTransaction,
 )
+_PASSING = ("starting up", "shutting down", "recovery mode", "too many", "remaining connection")
 _CORRUPT = (errors.DataCorrupted, errors.IndexCorrupted)
 
 
@@ -47,7 +48,8 @@ def _translation(error: Exception, address: str, busy_timeout_seconds: float) ->
     if isinstance(error, _CORRUPT):
         return StoreCorruptError(address, reason)
     # What is refused when a connection is made has no class of its own in the driver.
-    if isinstance(error, _ACCESS) or "authentication failed" in reason:
+    refused = "FATAL" in reason and not any(word in reason for word in _PASSING)
+    if isinstance(error, _ACCESS) or refused:
         return DatabaseAccessError(address, reason)
     if isinstance(error, (psycopg.OperationalError, PoolTimeout, PoolClosed)):
         return DatabaseUnreachableError(address, reason)

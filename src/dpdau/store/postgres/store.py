@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Self
 
 from dpdau.errors import StoreError, StoreVersionError
 from dpdau.store.postgres.connections import address_of, opened_pool
@@ -49,9 +50,7 @@ class PostgresStore:
         """Open a consistent view; never waits for a writer."""
         with self._session("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY") as session:
             # What a view sees is settled by its first query.
-            (version,) = session.row("begin_reading")
-            if version > newest_version():
-                raise StoreVersionError(self.address, version, newest_version())
+            self._require_known(session)
             yield PostgresReader(session)
 
     @contextmanager
@@ -69,6 +68,7 @@ class PostgresStore:
             self._writing_threads.add(me)
             try:
                 session.run("take_turn_shared" if shared else "take_turn_alone")
+                self._require_known(session)
                 yield PostgresTransaction(session)
                 session.connection.commit()
             finally:
@@ -97,6 +97,12 @@ class PostgresStore:
         with self.read() as reader:
             reader.ledger_head()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Release connections; the store cannot be used afterwards."""
         self._closed = True
@@ -112,6 +118,12 @@ class PostgresStore:
             finally:
                 if not connection.broken:
                     connection.rollback()
+
+    def _require_known(self, session: Session) -> None:
+        """Pass if no newer program has changed the tables meanwhile."""
+        (version,) = session.row("version")
+        if version > newest_version():
+            raise StoreVersionError(self.address, version, newest_version())
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

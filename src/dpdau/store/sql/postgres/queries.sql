@@ -1,6 +1,6 @@
 -- Each query stands under its name. Lists travel as arrays.
 
--- begin_reading --
+-- version --
 SELECT version FROM schema_version;
 
 -- take_turn_shared --
