@@ -49,6 +49,7 @@ from dpdau.errors.releases import (
 from dpdau.errors.settings import SettingsError
 from dpdau.errors.store import (
     BackupError,
+    CommitUnknownError,
     DatabaseAccessError,
     DatabaseUnfitError,
     DatabaseUnreachableError,
@@ -68,6 +69,7 @@ __all__ = [
     "BatchTooLargeError",
     "BudgetExhaustedError",
     "CalibrationError",
+    "CommitUnknownError",
     "CrossSiteError",
     "DatabaseAccessError",
     "DatabaseUnfitError",

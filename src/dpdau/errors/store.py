@@ -6,6 +6,7 @@ from dpdau.errors.base import DpdauError
 
 __all__ = [
     "BackupError",
+    "CommitUnknownError",
     "DatabaseAccessError",
     "DatabaseUnfitError",
     "DatabaseUnreachableError",
@@ -111,6 +112,20 @@ class DatabaseUnreachableError(StoreError):
         super().__init__(
             f"{address} does not answer: {reason}. What was acknowledged before is safe; see that the server "
             "runs and SERVICE_DATABASE_URL names it, then try again."
+        )
+
+
+class CommitUnknownError(StoreError):
+    """The connection broke while a transaction committed, so nobody knows whether it did."""
+
+    slug = "commit-unknown"
+    title = "Commit unknown"
+    retry_after_seconds = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The connection to the database broke during the commit, so what was asked is done "
+            "as a whole or not at all. Ask again: what is done already counts once."
         )
 
 

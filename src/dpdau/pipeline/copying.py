@@ -61,10 +61,9 @@ def copy_store(reader: Reader, transaction: Transaction) -> None:
         transaction.put_tombstones(tombstones.select(some))
     for row in reader.ledger():
         transaction.append_ledger(row)
-    for key in reader.series_keys():
-        state = reader.series_state(key)
-        if state is not None:
-            transaction.put_series_state(key, state)
+    states = [(key, reader.series_state(key)) for key in reader.series_keys()]
+    for key, state in [(key, state) for key, state in states if state is not None]:
+        transaction.put_series_state(key, state)
     for erasure in reader.erasures():
         transaction.put_erasure(erasure)
     for name, value in reader.metas().items():

