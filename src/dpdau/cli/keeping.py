@@ -16,6 +16,7 @@ from dpdau.cli.exit_codes import PROBLEMS_FOUND
 from dpdau.cli.session import Session, command, text_or_file
 from dpdau.config import load_settings
 from dpdau.errors import InvalidValueError
+from dpdau.model.calendar import parse_day
 
 __all__ = ["commands"]
 
@@ -135,6 +136,32 @@ def migrate_store(
         "From now on set SERVICE_DATABASE_URL wherever dpdau is started: without it a new and "
         "empty store would be made in DATA_DIR."
     )
+
+
+@commands.command(
+    "erase-again", rich_help_panel=_PANEL, epilog="Example: dpdau erase-again --since 2025-11-18"
+)
+@command(server=False)
+def erase_again(
+    session: Session,
+    *,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="DAY", help="The day of the copy: who was erased on it or later is meant."
+        ),
+    ],
+) -> None:
+    """Erase again whom the journal of erasures knows, after an older copy of a database came back.
+
+    `dpdau restore` does so by itself.
+    """
+    from dpdau.cli.local import LocalBackend  # noqa: PLC0415
+
+    day = parse_day(since, "--since")
+    with session.waiting("Erasing"), LocalBackend.open(session.settings) as backend:
+        answer = backend.erase_again(day)
+    session.show(answer, output.erasure)
 
 
 def _database_url(session: Session, to: str | None) -> SecretStr:

@@ -107,3 +107,11 @@ def test_a_move_to_nowhere_is_refused(run: Run) -> None:
     assert (nowhere.code, "the URL of a database" in nowhere.err) == (3, True)
     unfit = run("migrate-store", "--to", "mysql://x")
     assert (unfit.code, "SERVICE_DATABASE_URL is unfit" in unfit.err) == (2, True)
+
+
+@pytest.mark.usefixtures("stored")
+def test_people_are_erased_again_from_the_command_line(run: Run, day: date) -> None:
+    run("erase", "ada")
+    assert run("erase-again", "--since", str(day), "--json").answer["users"] == 1
+    refused = run("erase-again", "--since", "yesterday")
+    assert (refused.code, "--since" in refused.err) == (3, True)

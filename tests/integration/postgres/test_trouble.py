@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -101,7 +102,7 @@ def test_a_server_that_is_too_old_is_not_used() -> None:
             server_version = 120_003
 
     with pytest.raises(DatabaseUnfitError, match="version 12, and the oldest that fits is 13"):
-        require_fit(cast("Connection", Old()), "the database")
+        require_fit(cast("Any", Old()), "the database")
 
 
 def test_commits_wait_for_the_disk_where_the_server_would_not(database: str) -> None:
@@ -228,9 +229,8 @@ def test_a_full_or_damaged_disk_is_told_and_what_was_begun_is_undone(
             f"$$ BEGIN RAISE EXCEPTION USING ERRCODE = '{fault}', MESSAGE = 'no room'; END $$",
         )
         execute(database, "CREATE TRIGGER fail BEFORE INSERT ON users EXECUTE FUNCTION fail()")
-        with pytest.raises(StoreError) as told, store.write() as transaction:
-            transaction.put_meta("name", "value")
-            transaction.allot_indices(pseudonyms(1))
+        with pytest.raises(StoreError) as told:
+            put_some(store)
         assert told.value.slug == slug
         execute(database, "DROP TRIGGER fail ON users")
         with store.write() as transaction:
@@ -273,6 +273,12 @@ def test_a_commit_that_the_server_refuses_is_no_unknown_one(database: str) -> No
         )
         with pytest.raises(StoreBusyError), store.write() as transaction:
             transaction.allot_indices(pseudonyms(1))
+
+
+def put_some(store: PostgresStore) -> None:
+    with store.write() as transaction:
+        transaction.put_meta("name", "value")
+        transaction.allot_indices(pseudonyms(1))
 
 
 def shown(server: PostgresServer, setting: str) -> str:
