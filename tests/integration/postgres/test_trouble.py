@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import psycopg
@@ -61,6 +62,14 @@ def test_a_wrong_password_is_told_and_never_shown(database_server: PostgresServe
         execute(database_server.url(), "SELECT pg_reload_conf()")
     assert "password authentication failed" in told.value.message
     assert "hunter" not in told.value.message
+
+
+def test_processes_that_start_at_once_make_the_tables_once(database: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        opened = list(pool.map(lambda _: PostgresStore(database), range(6)))
+    for each in opened:
+        each.check()
+        each.close()
 
 
 def test_tables_of_another_program_are_left_alone(database: str) -> None:
