@@ -14,13 +14,14 @@ from dpdau.errors import (
     DatabaseAccessError,
     DatabaseUnfitError,
     DatabaseUnreachableError,
+    SettingsError,
     StoreBusyError,
     StoreCorruptError,
     StoreError,
     StoreVersionError,
 )
 from dpdau.store.postgres import PostgresStore
-from dpdau.store.postgres.connections import require_fit
+from dpdau.store.postgres.connections import address_of, require_fit
 from support.postgres import PostgresServer
 from support.stores import DAY, ledger_row, pseudonyms
 
@@ -46,6 +47,18 @@ def test_a_server_that_is_not_there_is_told_apart_from_one_that_refuses(
     ):
         with pytest.raises(DatabaseAccessError, match="check user, password and rights"):
             PostgresStore(url)
+
+
+def test_a_url_that_is_none_is_refused_without_being_shown() -> None:
+    with pytest.raises(SettingsError, match="not shown") as told:
+        PostgresStore("postgresql://me:hunter-hunter@host/name?no_such_parameter=1")
+    assert "hunter" not in str(told.value)
+
+
+def test_a_database_is_named_without_user_and_password() -> None:
+    url = "postgresql://me:hunter-hunter@db.example.com:6000/counting?options=-csearch_path%3Dhush"
+    assert address_of(url) == "the database counting on db.example.com:6000"
+    assert address_of("postgresql://") == "the database of the user on this machine"
 
 
 def test_a_wrong_password_is_told_and_never_shown(database_server: PostgresServer) -> None:

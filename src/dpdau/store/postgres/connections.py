@@ -1,12 +1,10 @@
 """Connections to the database: what is asked of the server, and the pool."""
 
-from urllib.parse import urlsplit
-
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
-from dpdau.errors import DatabaseUnfitError
+from dpdau.errors import DatabaseUnfitError, SettingsError
 from dpdau.store.postgres.session import Connection
 
 __all__ = ["address_of", "opened_pool", "require_fit"]
@@ -31,11 +29,18 @@ _DURABLE = "SET synchronous_commit = on"
 
 
 def address_of(url: str) -> str:
-    """A database in words that may be shown: its server and name, no user and no password."""
-    parts = urlsplit(url)
-    known = conninfo_to_dict(url)
+    """A database in words that may be shown: its server and name, no user and no password.
+
+    Raises:
+        SettingsError: if the URL is none.
+    """
+    try:
+        known = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        unfit = "SERVICE_DATABASE_URL cannot be understood (its value is not shown); expected"
+        raise SettingsError([f"{unfit} postgresql://USER:PASSWORD@HOST:PORT/DATABASE"]) from None
+    port = f":{known['port']}" if "port" in known else ""
     host = known.get("host") or "this machine"
-    port = "" if parts.port is None else f":{parts.port}"
     return f"the database {known.get('dbname') or 'of the user'} on {host}{port}"
 
 
