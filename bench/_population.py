@@ -14,8 +14,9 @@ from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
 from dpdau.hashing import Pseudonymizer
+from dpdau.pipeline.ports import Store
 
-__all__ = ["Population", "activity", "opened", "user_ids"]
+__all__ = ["Population", "activity", "fill", "fill_store", "opened", "user_ids"]
 
 _BATCH_USERS = 100_000
 
@@ -68,15 +69,20 @@ def opened(data_dir: Path) -> Application:
 
 def fill(data_dir: Path, population: Population) -> None:
     """Put a population into a new store; a person's number becomes their user index."""
-    pseudonymizer = Pseudonymizer(SECRET)
     with opened(data_dir) as application:
-        for start in range(0, population.users, _BATCH_USERS):
-            numbers = np.arange(start, min(start + _BATCH_USERS, population.users))
-            with application.store.write() as transaction:
-                transaction.allot_indices(pseudonymizer.pseudonyms(user_ids(numbers)))
-        for day in range(population.days):
-            active = BitMap(array("I", activity(population, day).tobytes()))
-            with application.store.write() as transaction:
-                ordinal = population.first_day.toordinal() + day
-                transaction.update_members(ordinal, active, BitMap())
-        application.store.purge()
+        fill_store(application.store, population)
+
+
+def fill_store(store: Store, population: Population) -> None:
+    """The same for a store that is open."""
+    pseudonymizer = Pseudonymizer(SECRET)
+    for start in range(0, population.users, _BATCH_USERS):
+        numbers = np.arange(start, min(start + _BATCH_USERS, population.users))
+        with store.write() as transaction:
+            transaction.allot_indices(pseudonymizer.pseudonyms(user_ids(numbers)))
+    for day in range(population.days):
+        active = BitMap(array("I", activity(population, day).tobytes()))
+        with store.write() as transaction:
+            ordinal = population.first_day.toordinal() + day
+            transaction.update_members(ordinal, active, BitMap())
+    store.purge()

@@ -1,11 +1,13 @@
 """What holds for every test: how Hypothesis searches, and no settings but the test's own."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from dpdau.config import Settings, describe_settings
+from support.postgres import PostgresServer, postgres_programs, postgres_server
 
 # `make test` always tries the same examples; run by hand, pytest looks for new ones.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -21,3 +23,21 @@ def _no_settings_from_outside() -> Iterator[None]:
             patch.delenv(setting.name, raising=False)
         patch.setitem(Settings.model_config, "env_file", None)
         yield
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[PostgresServer]:
+    """One server for all tests of a process; without its programs they are skipped, not in CI."""
+    if postgres_programs() is None:
+        message = "No PostgreSQL server: install the package postgresql."
+        if os.environ.get("CI"):  # noqa: TID251 - no setting of the product
+            pytest.fail(message)
+        pytest.skip(message)
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(database_server: PostgresServer) -> str:
+    """The URL of an empty schema."""
+    return database_server.new_schema()

@@ -233,6 +233,13 @@ class Application:
             self.eraser.finish()
         return self.erasure(requested.erasure.erasure_id)
 
+    def erase_again(self, since: date) -> ErasureView:
+        """Erase again whom the journal knows since a day; see `Eraser.again`."""
+        erasure = self.eraser.again(since)
+        with suppress(StoreError):
+            self.eraser.finish()
+        return self.erasure(erasure.erasure_id)
+
     def erasure(self, erasure_id: str) -> ErasureView:
         """The state of an erasure."""
         return ErasureView.of(self.eraser.find(erasure_id))

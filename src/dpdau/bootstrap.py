@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,7 @@ from dpdau.pipeline.rotation import KEY_CHECK, join_rotation
 from dpdau.pipeline.rules import MetricRules
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.store import (
+    KEPT,
     BackupFolder,
     HeadFile,
     JournalFile,
@@ -49,6 +51,7 @@ __all__ = [
     "database_of",
     "head_of",
     "journal_of",
+    "open_store",
     "secret_file_of",
     "secret_of",
 ]
@@ -73,26 +76,22 @@ def build(
 
     Args:
         settings: the configuration.
-        store: used in place of the SQLite file in `DATA_DIR`; the copy of its ledger's head and
+        store: used in place of the one that the settings name; the copy of its ledger's head and
             its journal of erasures are then kept in memory too, unless `LEDGER_HEAD_PATH` is set.
         clock: gives the time.
 
     Raises:
         StoreError: if the store cannot be opened, or its secrets are others.
     """
-    secret = _secret(settings)
     copy: HeadCopy = MemoryHead()
     journal: ErasureJournal = MemoryJournal()
     if store is None or settings.ledger_head_path is not None:
         copy = head_of(settings)
         journal = journal_of(settings)
-    if store is None:
-        store = SqliteStore(
-            database_of(settings),
-            busy_timeout_seconds=settings.store_busy_seconds,
-        )
+    store = store or open_store(settings)
     calendar = calendar_of(settings, clock)
     try:
+        secret = _secret(settings, store)
         sampler = _sampler(store, settings)
         pseudonymizer = _claim(store, secret, settings.hash_salt_secret_previous, calendar)
     except BaseException:
@@ -135,14 +134,43 @@ def build_planner(settings: Settings, *, clock: Callable[[], datetime] = utc_now
     )
 
 
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name: a database, or the file in `DATA_DIR`.
+
+    Raises:
+        SettingsError: if what a database needs is not installed.
+        StoreError: if it cannot be opened.
+    """
+    busy = settings.store_busy_seconds
+    if settings.service_database_url is None:
+        return SqliteStore(database_of(settings), busy_timeout_seconds=busy)
+    try:
+        # Imported here, since its driver is an extra.
+        from dpdau.store.postgres import PostgresStore  # noqa: PLC0415
+    except ImportError:
+        missing = (
+            "SERVICE_DATABASE_URL is set, and the driver that it needs is not installed; "
+            "pip install 'dpdau[postgres]'"
+        )
+        raise SettingsError([missing]) from None
+    url = settings.service_database_url.get_secret_value()
+    return PostgresStore(url, busy_timeout_seconds=busy)
+
+
 def database_of(settings: Settings) -> Path:
-    """Where the store is."""
+    """Where the store is, if no database is set."""
     return settings.data_dir / _DATABASE_FILE
 
 
 def head_of(settings: Settings) -> HeadFile:
-    """The second copy of the ledger's head."""
-    return HeadFile(_head_path(settings))
+    """The second copy of the ledger's head.
+
+    Each machine that shares a database has one of its own, and begins it with what it finds.
+    """
+    path = _head_path(settings)
+    if settings.service_database_url is None:
+        return HeadFile(path)
+    return HeadFile(path, kept_as=f"{KEPT}_by {platform.node()} in {path.absolute()}")
 
 
 def journal_of(settings: Settings) -> JournalFile:
@@ -228,7 +256,7 @@ def _head_path(settings: Settings) -> Path:
     return settings.ledger_head_path or settings.data_dir / _HEAD_FILE
 
 
-def _secret(settings: Settings) -> str:
+def _secret(settings: Settings, store: Store) -> str:
     """The secret from the settings, or the one in the data directory, made at the first start."""
     directory = settings.data_dir
     try:
@@ -237,8 +265,9 @@ def _secret(settings: Settings) -> str:
             return settings.hash_salt_secret.get_secret_value()
         path = directory / _SECRET_FILE
         if not path.exists():
-            if (directory / _DATABASE_FILE).exists():
-                raise WrongSecretError
+            with store.read() as reader:
+                if reader.meta(KEY_CHECK) is not None:
+                    raise WrongSecretError
             _create_secret(path)
         return path.read_text().strip()
     except OSError as error:

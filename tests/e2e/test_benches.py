@@ -3,10 +3,12 @@
 import pytest
 
 import counting
+import database
 import erasure
 import ingest_bulk
 import ingest_http
 import scraping
+from support.postgres import PostgresServer
 
 
 @pytest.mark.slow
@@ -47,3 +49,14 @@ def test_every_point_of_the_curves_of_growth_is_measured(
 def test_watching_is_measured_on_a_ledger_that_is_true(capsys: pytest.CaptureFixture[str]) -> None:
     scraping.main(["--short"])
     assert "scrape, median" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_database_holds_what_one_and_two_services_were_sent(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    database_server: PostgresServer,
+) -> None:
+    monkeypatch.setenv("SERVICE_DATABASE_URL", database_server.url())
+    database.main(["--short"])
+    assert "database, two services" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 import errno
 import os
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dpdau import bootstrap
-from dpdau.bootstrap import build
+from dpdau.bootstrap import build, open_store
 from dpdau.config import load_settings
-from dpdau.errors import StoreFullError, StoreReadOnlyError, WrongSecretError
+from dpdau.errors import SettingsError, StoreFullError, StoreReadOnlyError, WrongSecretError
 from dpdau.model.releases import Metric
 from support import FakeClock
 
@@ -90,3 +91,14 @@ def test_settings_reach_the_parts_they_are_for(tmp_path: Path) -> None:
         plan = app.plan(Metric.MAU, "2025-Q1")
         assert (plan.days, plan.epsilon) == (90, 1.0)
         assert app.release(Metric.MAU, app.calendar.last_closed_day()).window_days == 7
+
+
+def test_a_database_without_its_driver_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in sys.modules if each.startswith("dpdau.store.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    settings = load_settings(data_dir=tmp_path, service_database_url="postgresql://somewhere/db")
+    with pytest.raises(SettingsError, match=r"pip install 'dpdau\[postgres\]'"):
+        open_store(settings)

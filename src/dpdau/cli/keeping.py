@@ -6,13 +6,17 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from pydantic import SecretStr
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from dpdau.cli import output
 from dpdau.cli.backend import Answer
 from dpdau.cli.exit_codes import PROBLEMS_FOUND
-from dpdau.cli.session import Session, command
+from dpdau.cli.session import Session, command, text_or_file
+from dpdau.config import load_settings
+from dpdau.errors import InvalidValueError
+from dpdau.model.calendar import parse_day
 
 __all__ = ["commands"]
 
@@ -104,6 +108,76 @@ def doctor(session: Session) -> None:
         raise typer.Exit(PROBLEMS_FOUND)
 
 
+@commands.command(
+    "migrate-store",
+    rich_help_panel=_PANEL,
+    epilog="Example: dpdau migrate-store --to postgresql://dpdau@db.example.com/dpdau",
+)
+@command(server=False)
+def migrate_store(
+    session: Session,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="An empty PostgreSQL database, in place of SERVICE_DATABASE_URL; @FILE reads it "
+            "from a file, since others on this machine may see a command's arguments.",
+        ),
+    ] = None,
+) -> None:
+    """Move the store of this machine from its file into a database; the file becomes a backup."""
+    from dpdau.maintenance.moving import move_store  # noqa: PLC0415
+
+    with session.waiting("Moving"):
+        moved = move_store(session.settings, _database_url(session, to))
+    session.show(_json(moved), _moved)
+    session.warn(
+        "From now on set SERVICE_DATABASE_URL wherever dpdau is started: without it a new and "
+        "empty store would be made in DATA_DIR."
+    )
+
+
+@commands.command(
+    "erase-again", rich_help_panel=_PANEL, epilog="Example: dpdau erase-again --since 2025-11-18"
+)
+@command(server=False)
+def erase_again(
+    session: Session,
+    *,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="DAY", help="The day of the copy: who was erased on it or later is meant."
+        ),
+    ],
+) -> None:
+    """Erase again whom the journal of erasures knows, after an older copy of a database came back.
+
+    `dpdau restore` does so by itself.
+    """
+    from dpdau.cli.local import LocalBackend  # noqa: PLC0415
+
+    day = parse_day(since, "--since")
+    with session.waiting("Erasing"), LocalBackend.open(session.settings) as backend:
+        answer = backend.erase_again(day)
+    session.show(answer, output.erasure)
+
+
+def _database_url(session: Session, to: str | None) -> SecretStr:
+    """The database that the option or the setting names.
+
+    Raises:
+        InvalidValueError: if neither does.
+        SettingsError: if it is no URL of a database.
+    """
+    text = text_or_file(to) if to is not None else None
+    url = load_settings(data_dir=session.data_dir, service_database_url=text).service_database_url
+    if url is None:
+        raise InvalidValueError("--to", "not given", "the URL of a database, or a setting of it")
+    return url
+
+
 def _progress(session: Session) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
@@ -144,6 +218,18 @@ def _restored(answer: Answer) -> RenderableType:
         ("erasures", "made since were made again" if answer["erasures_known"] else "not known"),
     ]
     return output.facts("Backup restored", rows, _FORMER[answer["former"]])
+
+
+def _moved(answer: Answer) -> RenderableType:
+    copied = answer["copied"]
+    rows = [
+        ("people", f"{copied['users']:,} known, {copied['tombstones']:,} erased"),
+        ("activity", f"{copied['pairs']:,} days of theirs"),
+        ("ledger", f"{copied['ledger_rows']:,} rows"),
+        ("former store", f"now the backup {answer['former']}"),
+    ]
+    resumed = "An earlier try had copied it already." if answer["is_resumed"] else ""
+    return output.facts("Store moved", rows, resumed)
 
 
 def _findings(answer: Answer) -> RenderableType:

@@ -87,6 +87,10 @@ class LocalBackend:
         """Erase people, or find what an earlier request under the same key did."""
         return _json(self.application.erase(user_ids, request_key))
 
+    def erase_again(self, since: date) -> Answer:
+        """Erase again whom the journal of erasures knows since a day."""
+        return _json(self.application.erase_again(since))
+
     def erasure(self, erasure_id: str) -> Answer:
         """The state of an erasure; one that waits is completed now, or fails with the reason."""
         if self.application.erasure(erasure_id).state == "received":

@@ -20,7 +20,7 @@ from dpdau.cli.problems import problem_of
 from dpdau.config import Settings, load_settings
 from dpdau.errors import DpdauError, FileUnreadableError
 
-__all__ = ["Session", "command"]
+__all__ = ["Session", "command", "text_or_file"]
 
 
 _PLACE = "Where to work"
@@ -132,7 +132,7 @@ class Session:
             FileUnreadableError: if the option names a file that cannot be read.
         """
         if self.key is not None:
-            return _key_in(Path(self.key[1:])) if self.key.startswith("@") else self.key
+            return text_or_file(self.key)
         configured = self.settings.service_api_key
         return None if configured is None else configured.get_secret_value()
 
@@ -190,7 +190,15 @@ def _option(name: str, annotation: Any, *, default: Any) -> inspect.Parameter:
     )
 
 
-def _key_in(file: Path) -> str:
+def text_or_file(text: str) -> str:
+    """What an option says, or what is in the file that it names as @FILE.
+
+    Raises:
+        FileUnreadableError: if that cannot be read.
+    """
+    if not text.startswith("@"):
+        return text
+    file = Path(text[1:])
     try:
         return file.read_text(encoding="ascii").strip()
     except OSError as error:

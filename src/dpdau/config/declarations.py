@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 from dpdau.model.counting import sampling_exponent
 
 __all__ = [
+    "A_DATABASE_URL",
     "A_FLIP_BOUND",
     "A_HOST_LIST",
     "A_KEY",
@@ -21,6 +22,7 @@ __all__ = [
     "A_PROBABILITY",
     "A_SAMPLING_RATE",
     "A_SECRET",
+    "DatabaseUrl",
     "FlipBound",
     "Hosts",
     "Key",
@@ -116,6 +118,12 @@ def _sendable(key: SecretStr) -> SecretStr:
     return key
 
 
+def _database_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError
+    return url
+
+
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -132,10 +140,13 @@ FlipBound = Annotated[int, Field(ge=2)] | Literal["unbounded"]
 Secret = Annotated[SecretStr, Field(min_length=_MIN_SECRET_LENGTH), AfterValidator(_encodable)]
 Key = Annotated[SecretStr, Field(min_length=_MIN_SECRET_LENGTH), AfterValidator(_sendable)]
 
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_encodable), AfterValidator(_database_url)]
+
 A_SECRET = f"at least {_MIN_SECRET_LENGTH} characters"
 A_POSITIVE_NUMBER = "a number above 0"
 A_PROBABILITY = "a number between 0 and 1, both excluded"
 A_SAMPLING_RATE = "a power of two from 1/65536 to 1/2, such as 1/16 or 0.0625"
+A_DATABASE_URL = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 A_FLIP_BOUND = "a whole number of at least 2, or unbounded"
 A_HOST_LIST = "comma-separated host names without ports"
 A_NETWORK_LIST = "comma-separated IP addresses or networks such as 10.0.0.0/8"

@@ -10,6 +10,7 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dpdau.config.declarations import (
+    A_DATABASE_URL,
     A_FLIP_BOUND,
     A_HOST_LIST,
     A_KEY,
@@ -18,6 +19,7 @@ from dpdau.config.declarations import (
     A_PROBABILITY,
     A_SAMPLING_RATE,
     A_SECRET,
+    DatabaseUrl,
     FlipBound,
     Hosts,
     Key,
@@ -41,7 +43,7 @@ __all__ = ["SECRETS", "Settings"]
 _LONGEST_PERIOD_DAYS = {PeriodKind.MONTH: 31, PeriodKind.QUARTER: 92, PeriodKind.YEAR: 366}
 _KEYS = ("service_api_key", "ingest_api_key", "read_api_key", "admin_api_key")
 _OWN_SECRETS = ("hash_salt_secret", "hash_salt_secret_previous", *_KEYS)
-SECRETS = (*_OWN_SECRETS, "load_api_key")
+SECRETS = (*_OWN_SECRETS, "load_api_key", "service_database_url")
 
 # Why hllpp goes with no other mechanism than its own.
 _NO_BOUND = "one user may change its estimate by any amount, so no noise hides them"
@@ -71,6 +73,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = setting("Data", Path("data"), "a folder; it is made if missing")
     """Where the store is kept, and the secret if none is set."""
+    service_database_url: DatabaseUrl | None = setting("Data", None, A_DATABASE_URL)
+    """The PostgreSQL database to keep the store in; unset, it is a file in DATA_DIR. Without a \
+password in it, libpq's own files and variables give one (docs/scaling.md)."""
     ledger_head_path: Path | None = setting("Data", None, "a file; it is made if missing")
     """Where the ledger's head is copied, beside the journal of erasures; by default in DATA_DIR."""
     timezone: Timezone = setting("Data", "UTC", "a name of the IANA time zone database")

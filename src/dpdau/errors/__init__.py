@@ -49,6 +49,10 @@ from dpdau.errors.releases import (
 from dpdau.errors.settings import SettingsError
 from dpdau.errors.store import (
     BackupError,
+    CommitUnknownError,
+    DatabaseAccessError,
+    DatabaseUnfitError,
+    DatabaseUnreachableError,
     JournalDamagedError,
     StoreBusyError,
     StoreCorruptError,
@@ -65,7 +69,11 @@ __all__ = [
     "BatchTooLargeError",
     "BudgetExhaustedError",
     "CalibrationError",
+    "CommitUnknownError",
     "CrossSiteError",
+    "DatabaseAccessError",
+    "DatabaseUnfitError",
+    "DatabaseUnreachableError",
     "DayOpenError",
     "DayOutOfRangeError",
     "DpdauError",

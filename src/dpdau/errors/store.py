@@ -6,6 +6,10 @@ from dpdau.errors.base import DpdauError
 
 __all__ = [
     "BackupError",
+    "CommitUnknownError",
+    "DatabaseAccessError",
+    "DatabaseUnfitError",
+    "DatabaseUnreachableError",
     "JournalDamagedError",
     "StoreBusyError",
     "StoreCorruptError",
@@ -71,8 +75,8 @@ class StoreFullError(StoreError):
     title = "Disk full"
     http_status = 507
 
-    def __init__(self) -> None:
-        super().__init__("The disk that holds DATA_DIR is full. Nothing was changed; free space.")
+    def __init__(self, what: str = "The disk that holds DATA_DIR is full.") -> None:
+        super().__init__(f"{what} Nothing was changed; free space.")
 
 
 class StoreReadOnlyError(StoreError):
@@ -93,8 +97,61 @@ class StoreCorruptError(StoreError):
     slug = "store-corrupt"
     title = "Store corrupt"
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is damaged or is not a dpdau store: {reason}. Restore a backup.")
+    def __init__(self, place: Path | str, reason: str) -> None:
+        super().__init__(f"{place} is damaged or is not a dpdau store: {reason}. Restore a backup.")
+
+
+class DatabaseUnreachableError(StoreError):
+    """The database server does not answer, or its connection broke."""
+
+    slug = "store-unreachable"
+    title = "Database unreachable"
+    retry_after_seconds = 2
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"{address} does not answer: {reason}. What was acknowledged before is safe; see that the server "
+            "runs and SERVICE_DATABASE_URL names it, then try again."
+        )
+
+
+class CommitUnknownError(StoreError):
+    """The connection broke while a transaction committed, so nobody knows whether it did."""
+
+    slug = "commit-unknown"
+    title = "Commit unknown"
+    retry_after_seconds = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The connection to the database broke during the commit, so what was asked is done "
+            "as a whole or not at all. Ask again: what is done already counts once."
+        )
+
+
+class DatabaseAccessError(StoreError):
+    """The database does not let this user in, or not do what is needed."""
+
+    slug = "store-access"
+    title = "Database refuses"
+    exit_code = 2
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(
+            f"{address} refuses: {reason}. Nothing was changed; check user, password and rights "
+            "in SERVICE_DATABASE_URL."
+        )
+
+
+class DatabaseUnfitError(StoreError):
+    """The database cannot be trusted with a store, or is not for one."""
+
+    slug = "store-unfit"
+    title = "Database unfit"
+    exit_code = 2
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"{address} is not used: {reason}. Nothing was changed.")
 
 
 class JournalDamagedError(StoreError):
@@ -117,9 +174,9 @@ class StoreVersionError(StoreError):
     slug = "store-version"
     title = "Store too new"
 
-    def __init__(self, path: Path, found: int, known: int) -> None:
+    def __init__(self, place: Path | str, found: int, known: int) -> None:
         super().__init__(
-            f"{path} has schema version {found}, this program knows up to {known}. "
+            f"{place} has schema version {found}, this program knows up to {known}. "
             "Start the newer version of dpdau that wrote it."
         )
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from dpdau.bootstrap import backups_of, calendar_of, database_of, secret_file_of
+from dpdau.bootstrap import backups_of, calendar_of, secret_file_of
 from dpdau.config import Settings
 from dpdau.errors import BackupError
+from dpdau.maintenance.store_file import require_file
 from dpdau.model.calendar import utc_now
 from dpdau.model.ledger import verify_chain
 from dpdau.pipeline.restoring import COPIED_ON, erased_since
@@ -64,7 +65,7 @@ def back_up(
         LedgerDamagedError: if the ledger does not fit its hashes.
         StoreError: if the store cannot be read, or the file not be written.
     """
-    path, folder = database_of(settings), backups_of(settings)
+    path, folder = require_file(settings), backups_of(settings)
     if not path.exists():
         raise BackupError(path, "there is no store to back up")
     target = folder.new_path(clock()) if to is None else to

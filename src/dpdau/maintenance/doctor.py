@@ -5,6 +5,7 @@ Nothing here tells how many people there are.
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -17,6 +18,7 @@ from dpdau.bootstrap import (
     database_of,
     head_of,
     journal_of,
+    open_store,
     secret_file_of,
     secret_of,
 )
@@ -27,6 +29,7 @@ from dpdau.maintenance.permissions import is_open, readable, replaceable
 from dpdau.model.calendar import Calendar, utc_now
 from dpdau.pipeline.guard import contradiction
 from dpdau.pipeline.integrity import verify
+from dpdau.pipeline.ports import Reader
 from dpdau.pipeline.restoring import COPIED_ON
 from dpdau.pipeline.rotation import KEY_CHECK
 from dpdau.store.sqlite.inspection import Inspection, inspecting
@@ -69,13 +72,17 @@ def examine(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> I
         settings: the configuration, which is valid.
         clock: gives the time.
     """
-    path = database_of(settings)
     calendar = calendar_of(settings, clock)
     yield _secret(settings)
     yield _keys(settings)
     yield _head_place(settings)
     yield _permissions(settings)
     yield _space(settings)
+    if settings.service_database_url is not None:
+        yield from _database(settings, calendar)
+        yield _journal(settings)
+        return
+    path = database_of(settings)
     if not path.exists():
         yield Finding("store", State.WARNING, f"{path} does not exist yet", "Send events first.")
         return
@@ -88,7 +95,8 @@ def _secret(settings: Settings) -> Finding:
     file = secret_file_of(settings)
     if settings.hash_salt_secret is not None:
         return Finding("secret", State.OK, "HASH_SALT_SECRET is set")
-    if file.exists() or not database_of(settings).exists():
+    is_new = settings.service_database_url is None and not database_of(settings).exists()
+    if file.exists() or is_new:
         return Finding(
             "secret",
             State.WARNING,
@@ -203,9 +211,28 @@ def _store(settings: Settings, path: Path, calendar: Calendar) -> Iterator[Findi
         with inspecting(path, settings.store_busy_seconds) as store:
             yield from _file(store)
             if store.is_newest:
-                yield from _content(settings, store, calendar)
+                yield from _content(settings, store.reader, calendar)
     except DpdauError as error:
         yield Finding("store", State.PROBLEM, error.message, "See docs/operations.md.")
+
+
+def _database(settings: Settings, calendar: Calendar) -> Iterator[Finding]:
+    try:
+        with closing(open_store(settings)) as store, store.read() as reader:
+            yield Finding("store", State.OK, "the database answers, and its schema is the newest")
+            yield from _content(settings, reader, calendar)
+            yield from map(_kept_longer, store.keeps_erased())
+    except DpdauError as error:
+        yield Finding("store", State.PROBLEM, error.message, "See docs/scaling.md.")
+
+
+def _kept_longer(reason: str) -> Finding:
+    return Finding(
+        "traces of erased people",
+        State.WARNING,
+        f"{reason}, so the server's log keeps for a while what erasures removed",
+        "See docs/scaling.md.",
+    )
 
 
 def _file(store: Inspection) -> Iterator[Finding]:
@@ -222,8 +249,7 @@ def _file(store: Inspection) -> Iterator[Finding]:
         )
 
 
-def _content(settings: Settings, store: Inspection, calendar: Calendar) -> Iterator[Finding]:
-    reader = store.reader
+def _content(settings: Settings, reader: Reader, calendar: Calendar) -> Iterator[Finding]:
     secret = secret_of(settings)
     if secret is None or reader.meta(KEY_CHECK) != Pseudonymizer(secret).key_check_value:
         yield Finding(
@@ -232,7 +258,7 @@ def _content(settings: Settings, store: Inspection, calendar: Calendar) -> Itera
             "the store was made with another secret than the one in force",
             "Set HASH_SALT_SECRET to the former one.",
         )
-    yield _ledger(settings, store, calendar)
+    yield _ledger(settings, reader, calendar)
     fault = contradiction(reader, head_of(settings))
     if fault is None:
         yield Finding("rollback", State.OK, "the ledger has all that the copy of its head names")
@@ -249,20 +275,20 @@ def _content(settings: Settings, store: Inspection, calendar: Calendar) -> Itera
         )
     else:
         yield Finding("erasures", State.OK, "every one is done")
-    yield _clock(store, calendar)
+    yield _clock(reader, calendar)
 
 
-def _ledger(settings: Settings, store: Inspection, calendar: Calendar) -> Finding:
+def _ledger(settings: Settings, reader: Reader, calendar: Calendar) -> Finding:
     first_kept, _ = calendar.accepted_days()
     try:
-        found = verify(store.reader, budget_rules_of(settings), first_kept)
+        found = verify(reader, budget_rules_of(settings), first_kept)
     except DpdauError as error:
         return Finding("ledger", State.PROBLEM, error.message, "See docs/ledger.md.")
     return Finding("ledger", State.OK, f"its {found.rows:,} rows and the series beside it are true")
 
 
-def _clock(store: Inspection, calendar: Calendar) -> Finding:
-    newest = store.reader.ledger_head()
+def _clock(reader: Reader, calendar: Calendar) -> Finding:
+    newest = reader.ledger_head()
     now = calendar.now()
     if newest is not None and newest.recorded_at > now:
         return Finding(

@@ -11,7 +11,6 @@ from typing import TypeVar
 from dpdau.bootstrap import (
     budget_rules_of,
     calendar_of,
-    database_of,
     head_of,
     journal_of,
     secret_of,
@@ -26,6 +25,7 @@ from dpdau.errors import (
     StoreInUseError,
 )
 from dpdau.hashing import Pseudonymizer
+from dpdau.maintenance.store_file import require_file
 from dpdau.model.calendar import utc_now
 from dpdau.model.ledger import verify_chain
 from dpdau.pipeline.guard import contradiction
@@ -101,7 +101,7 @@ def restore(
         StoreInUseError: if another process has the store open.
         StoreError: if the backup or the store cannot be used otherwise.
     """
-    path, busy = database_of(settings), settings.store_busy_seconds
+    path, busy = require_file(settings), settings.store_busy_seconds
     if file.exists() and path.exists() and file.samefile(path):
         raise BackupError(file, "it is the store itself")
     key_check = _key_check(settings, file)

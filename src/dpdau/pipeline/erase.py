@@ -38,6 +38,7 @@ from dpdau.model.ledger import GENESIS_HASH
 from dpdau.pipeline.journal import JournalKeeper
 from dpdau.pipeline.ports import Backups, ErasureJournal, Store, Tombstones, Transaction
 from dpdau.pipeline.rekeying import admit
+from dpdau.pipeline.restoring import reapply
 from dpdau.pipeline.rotation import KEY_CHECK
 
 __all__ = ["Eraser", "Requested", "erase_pseudonyms", "record_erasure"]
@@ -142,6 +143,25 @@ class Eraser:
             )
         self._journal.committed(erasure.erasure_id, tombstones)
         return Requested(erasure, is_repeated=False)
+
+    def again(self, since: date) -> Erasure:
+        """Erase again whom the journal knows, after an older copy of the store was put back.
+
+        Tombstones tell days and no times: whoever was erased and returned on the first of these
+        days is taken out again too.
+
+        Args:
+            since: only those whose erasure was carried out on this day or later.
+
+        Returns:
+            The record of this erasure, which `finish` completes.
+        """
+        known = self._journal.since(since)
+        with self._store.write() as transaction:
+            touched = reapply(transaction, known, transaction.meta(KEY_CHECK))
+            erasure = record_erasure(transaction, self._calendar.now(), len(known), touched)
+        self._journal.committed(erasure.erasure_id, known)
+        return erasure
 
     def finish(self) -> int:
         """Purge files and backups of erasures that were not completed, and mark them so.

@@ -21,8 +21,6 @@ from dpdau.pipeline.ports import HeadCopy, Reader, Store, Transaction
 
 __all__ = ["LedgerGuard", "contradiction"]
 
-_KEPT = "ledger_head_kept"
-
 _Place: TypeAlias = tuple[int, str]
 
 
@@ -42,11 +40,14 @@ class LedgerGuard:
         """
         with suppress(StoreError, LedgerDamagedError):
             self.keep()
+            name = self._copy.kept_as
+            if name is None:
+                return
             with self._store.read() as reader:
-                known = reader.meta(_KEPT)
-            if known is None and self._copy.is_durable:
+                known = reader.meta(name)
+            if known is None:
                 with self._store.write() as transaction:
-                    transaction.put_meta(_KEPT, "yes")
+                    transaction.put_meta(name, "yes")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -91,7 +92,7 @@ class LedgerGuard:
         newest = reader.ledger_head()
         if newest is not None:
             verify_chain([newest], after=(newest.sequence - 1, newest.previous_hash))
-        fault = _contradiction(reader, remembered, is_durable=self._copy.is_durable)
+        fault = _contradiction(reader, remembered, kept_as=self._copy.kept_as)
         if fault is not None:
             raise fault
 
@@ -133,9 +134,7 @@ class LedgerGuard:
             with self._store.read() as reader:
                 remembered = None if anew else _decoded(content)
                 fault = (
-                    None
-                    if anew
-                    else _contradiction(reader, remembered, is_durable=self._copy.is_durable)
+                    None if anew else _contradiction(reader, remembered, kept_as=self._copy.kept_as)
                 )
                 if fault is not None:
                     raise fault
@@ -151,16 +150,16 @@ class LedgerGuard:
 
 def contradiction(reader: Reader, copy: HeadCopy) -> LedgerRolledBackError | None:
     """How a ledger and the copy of its head contradict each other; None if they do not."""
-    return _contradiction(reader, _decoded(copy.read()), is_durable=copy.is_durable)
+    return _contradiction(reader, _decoded(copy.read()), kept_as=copy.kept_as)
 
 
 def _contradiction(
-    reader: Reader, remembered: Head | None, *, is_durable: bool
+    reader: Reader, remembered: Head | None, *, kept_as: str | None
 ) -> LedgerRolledBackError | None:
     newest = reader.ledger_head()
     found = None if newest is None else (newest.sequence, newest.hash)
     if remembered is None:
-        was_kept = is_durable and reader.meta(_KEPT) is not None
+        was_kept = kept_as is not None and reader.meta(kept_as) is not None
         return LedgerRolledBackError(found, None) if was_kept and found else None
     if _has(reader, remembered) or _is_acknowledged(reader, remembered):
         return None

@@ -131,7 +131,9 @@ class Ingestor:
             WrongSecretError: if another process has replaced the secret; nothing was stored.
         """
         leaving = events.whole_user & ~events.adds
-        with self._store.write() as transaction:
+        # People who leave or change their pseudonym concern more than the days of the events.
+        is_shared = not leaving.any() and events.previous is None and len(events) <= _MOST_EVENTS
+        with self._store.write(shared=is_shared) as transaction:
             admit(transaction, self._pseudonymizer, events.pseudonyms, events.previous)
             erased = 0
             if leaving.any():

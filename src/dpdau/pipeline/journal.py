@@ -31,6 +31,11 @@ class JournalKeeper:
         if not self._journal.exists():
             self._complete()
 
+    def since(self, day: date) -> Tombstones:
+        """The tombstones that it has of erasures carried out on a day or later."""
+        kept = self._journal.read()
+        return kept.select(kept.recorded_on >= day.toordinal())
+
     def committed(self, erasure_id: str, tombstones: Tombstones) -> None:
         """Remember the tombstones of an erasure that is durable in the store."""
         with self._lock:

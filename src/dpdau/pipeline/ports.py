@@ -9,7 +9,7 @@ Pseudonyms are never 0, user indices are below 2³² - 1, and bitmaps that a sto
 to whoever asked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,6 +21,7 @@ from pyroaring import BitMap
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
+from dpdau.model.tombstones import Tombstones
 
 __all__ = [
     "OUTDATED",
@@ -36,65 +37,6 @@ __all__ = [
 
 # In place of a day: the users whose pseudonym is still made with the previous secret.
 OUTDATED = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstones:
-    """What remains of erased people, so that replayed events stay refused; one column each.
-
-    Attributes:
-        pseudonyms: n distinct keyed hashes, uint64, ascending.
-        erased_on: n ordinals of the erasures' days, int32; events dated before are refused.
-        recorded_on: n ordinals of the days on which the erasures were carried out, int32;
-            retention counts from them, so that a tombstone outlives every period that could
-            still be published.
-        user_indices: n indices to give back to those who return, int64, so that state which
-            limits their presence in a running period still finds them; -1 for none.
-    """
-
-    pseudonyms: NDArray[np.uint64]
-    erased_on: NDArray[np.int32]
-    recorded_on: NDArray[np.int32]
-    user_indices: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.pseudonyms)
-
-    def select(self, positions: NDArray[np.bool_] | NDArray[np.intp]) -> "Tombstones":
-        """The tombstones at these positions, which keep their order."""
-        return Tombstones(
-            self.pseudonyms[positions],
-            self.erased_on[positions],
-            self.recorded_on[positions],
-            self.user_indices[positions],
-        )
-
-    @classmethod
-    def merged(cls, parts: Sequence["Tombstones"]) -> "Tombstones":
-        """Several as one; where a person has more than one, the largest of each column holds.
-
-        Nothing that any of them protects is lost by that: a person's days of erasure only grow,
-        and an index, once known, stays.
-
-        Args:
-            parts: columns as above, but neither distinct nor ascending within a part.
-        """
-        columns = cls(
-            np.concatenate([np.empty(0, np.uint64), *(part.pseudonyms for part in parts)]),
-            np.concatenate([np.empty(0, np.int32), *(part.erased_on for part in parts)]),
-            np.concatenate([np.empty(0, np.int32), *(part.recorded_on for part in parts)]),
-            np.concatenate([np.empty(0, np.int64), *(part.user_indices for part in parts)]),
-        )
-        ordered = columns.select(np.argsort(columns.pseudonyms, kind="stable"))
-        distinct, starts = np.unique(ordered.pseudonyms, return_index=True)
-        if len(distinct) == len(ordered):
-            return ordered
-        return cls(
-            distinct,
-            np.maximum.reduceat(ordered.erased_on, starts),
-            np.maximum.reduceat(ordered.recorded_on, starts),
-            np.maximum.reduceat(ordered.user_indices, starts),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +83,10 @@ class Reader(Protocol):
             last_day: the last of them.
             among: look at these users only, which costs less for few containers of indices.
         """
+        ...
+
+    def days(self) -> list[int]:
+        """The ordinals of the days that anyone was active on, ascending, and perhaps others."""
         ...
 
     def ledger(
@@ -199,6 +145,10 @@ class Reader(Protocol):
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
+        ...
+
+    def metas(self) -> dict[str, str]:
+        """All of them."""
         ...
 
 
@@ -297,12 +247,22 @@ class Store(Protocol):
         """Open a consistent view; never waits for a writer."""
         ...
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """Open the exclusive transaction; durable once the context ends, undone on an error."""
+    def write(self, *, shared: bool = False) -> AbstractContextManager[Transaction]:
+        """Open the exclusive transaction; durable once the context ends, undone on an error.
+
+        Args:
+            shared: it only ingests, so it may run beside others that only ingest. It reads what
+                is needed for that, allots indices, and then updates the members of days, each
+                day once and in ascending order.
+        """
         ...
 
     def purge(self) -> None:
         """Make sure that what was deleted can no longer be found in any file of the store."""
+        ...
+
+    def keeps_erased(self) -> list[str]:
+        """Why traces of what `purge` removed may stay for a while all the same, if they may."""
         ...
 
     def warm(self) -> None:
@@ -342,13 +302,15 @@ class Backups(Protocol):
 
 
 class HeadCopy(Protocol):
-    """A second place, apart from the store, that remembers the ledger's newest row.
+    """A second place, apart from the store, that remembers the ledger's newest row."""
 
-    Attributes:
-        is_durable: whether it outlives the process, so that its absence means something.
-    """
+    @property
+    def kept_as(self) -> str | None:
+        """The name under which a store remembers that there is this copy.
 
-    is_durable: bool
+        So its absence means something. None if it does not outlive the process.
+        """
+        ...
 
     def read(self) -> bytes | None:
         """What it remembers; None if it is missing."""

@@ -150,7 +150,7 @@ def erased_since(copy: Reader, tombstones: Tombstones, copied_on: date) -> Tombs
     return tombstones.select(since | (tombstones.recorded_on >= copied_on.toordinal()))
 
 
-def reapply(transaction: Transaction, tombstones: Tombstones, key_check: str | None) -> None:
+def reapply(transaction: Transaction, tombstones: Tombstones, key_check: str | None) -> int:
     """Erase people from a copy of the store as they were erased from the store.
 
     Those whose pseudonym was still made with a former secret are known by their index.
@@ -159,6 +159,9 @@ def reapply(transaction: Transaction, tombstones: Tombstones, key_check: str | N
         transaction: of the copy.
         tombstones: what they left in the store.
         key_check: the key-check value of the store.
+
+    Returns:
+        How many (day, person) memberships were removed.
     """
     indices = BitMap(tombstones.user_indices[tombstones.user_indices >= 0])
     is_former = transaction.meta(KEY_CHECK) != key_check
@@ -168,18 +171,20 @@ def reapply(transaction: Transaction, tombstones: Tombstones, key_check: str | N
     here = transaction.user_indices(tombstones.pseudonyms)
     found = Tombstones(tombstones.pseudonyms, tombstones.erased_on, tombstones.recorded_on, here)
     earlier = transaction.tombstones(tombstones.pseudonyms)
-    _remove(transaction, np.union1d(tombstones.pseudonyms, former[former > 0]))
+    removed = _remove(transaction, np.union1d(tombstones.pseudonyms, former[former > 0]))
     merged = Tombstones.merged([earlier, found, tombstones])
     transaction.put_tombstones(merged)
     nobody = np.empty(0, dtype=np.uint64)
     bound = int(merged.user_indices.max(initial=-1)) + 1
     transaction.adopt_indices(nobody, nobody.astype(np.int64), bound)
+    return removed
 
 
-def _remove(transaction: Transaction, pseudonyms: NDArray[np.uint64]) -> None:
+def _remove(transaction: Transaction, pseudonyms: NDArray[np.uint64]) -> int:
     indices = transaction.user_indices(pseudonyms)
-    transaction.erase_members(BitMap(indices[indices >= 0]))
+    removed = transaction.erase_members(BitMap(indices[indices >= 0]))
     transaction.forget_users(pseudonyms)
+    return removed
 
 
 def _outdated(reader: Reader) -> BitMap:

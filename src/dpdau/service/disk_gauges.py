@@ -19,13 +19,15 @@ _log = structlog.get_logger("dpdau.service")
 class DiskGauges(Collector):
     """Gauges that the file system is asked for; none while it does not answer."""
 
-    def __init__(self, database: Path, backups: BackupFolder) -> None:
+    def __init__(self, data_dir: Path, database: Path | None, backups: BackupFolder) -> None:
         """Look at these.
 
         Args:
-            database: the store's file, in DATA_DIR.
+            data_dir: DATA_DIR.
+            database: the store's file in it; None if the store is in a database.
             backups: the folder of backups.
         """
+        self._data_dir = data_dir
         self._database = database
         self._backups = backups
 
@@ -41,18 +43,19 @@ class DiskGauges(Collector):
             _log.error("gauges missing", **described(error))
 
     def _space(self) -> Iterator[Metric]:
-        folder = self._database.parent
-        usage = shutil.disk_usage(folder)
+        usage = shutil.disk_usage(self._data_dir)
         yield GaugeMetricFamily(
             "dp_disk_free_bytes", "What is free on the disk of DATA_DIR.", value=usage.free
         )
         yield GaugeMetricFamily(
             "dp_disk_size_bytes", "How large the disk of DATA_DIR is.", value=usage.total
         )
-        files = folder.glob(f"{self._database.name}*")
+        if self._database is None:
+            return
+        files = self._data_dir.glob(f"{self._database.name}*")
         yield GaugeMetricFamily(
             "dp_store_bytes",
-            "How large the store is, its write-ahead log included.",
+            "How large the store is, its write-ahead log included; absent if it is in a database.",
             value=sum(file.stat().st_size for file in files if file.is_file()),
         )
 

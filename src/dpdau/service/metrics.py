@@ -58,7 +58,14 @@ class ServiceMetrics:
         self._count_upkeep()
         self._registry.register(StoreGauges(application))
         self._registry.register(verifier)
-        self._registry.register(DiskGauges(database_of(settings), backups_of(settings)))
+        is_file = settings.service_database_url is None
+        self._registry.register(
+            DiskGauges(
+                settings.data_dir,
+                database_of(settings) if is_file else None,
+                backups_of(settings),
+            )
+        )
         self._state(settings)
 
     def watch(self, writer: GroupCommitter) -> None:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from dpdau.errors import (
+    CommitUnknownError,
     DpdauError,
     InputError,
     RouteNotFoundError,
@@ -38,7 +39,7 @@ REQUEST_ID = "dpdau.request_id"
 """The key under which a request's ASGI scope holds its id."""
 
 _DEFAULT_RETRY_SECONDS = 30
-_SELF_EXPLAINING = (StoreBusyError, StoreFullError)
+_SELF_EXPLAINING = (CommitUnknownError, StoreBusyError, StoreFullError)
 
 _log = structlog.get_logger("dpdau.service")
 

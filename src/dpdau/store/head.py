@@ -6,16 +6,24 @@ from pathlib import Path
 
 from dpdau.store.files import locked, replace_durably, translated
 
-__all__ = ["HeadFile", "MemoryHead"]
+__all__ = ["KEPT", "HeadFile", "MemoryHead"]
+
+KEPT = "ledger_head_kept"
+"""What the one copy of a store that one machine uses is kept as."""
 
 
 class HeadFile:
     """A small file that is replaced whole, durably, by one process at a time."""
 
-    is_durable = True
+    def __init__(self, path: Path, kept_as: str = KEPT) -> None:
+        """Use a file.
 
-    def __init__(self, path: Path) -> None:
+        Args:
+            path: the file, which may be missing.
+            kept_as: the name under which the store remembers that there is this copy.
+        """
         self.path = path
+        self.kept_as = kept_as
 
     def read(self) -> bytes | None:
         """The content; None if the file is missing.
@@ -49,7 +57,7 @@ class HeadFile:
 class MemoryHead:
     """A copy that lasts as long as the process, for stores that do too."""
 
-    is_durable = False
+    kept_as = None
 
     def __init__(self) -> None:
         self._content: bytes | None = None

@@ -91,6 +91,10 @@ class _MemoryReader:
         active = BitMap.union(BitMap(), *users)
         return active if among is None else active & among
 
+    def days(self) -> list[int]:
+        """The ordinals of the days that anyone was active on, ascending."""
+        return sorted(day for day in self._state.days if day != OUTDATED)
+
     def ledger(
         self,
         *,
@@ -150,6 +154,10 @@ class _MemoryReader:
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
         return self._state.meta.get(name)
+
+    def metas(self) -> dict[str, str]:
+        """All of them."""
+        return self._state.meta.copy()
 
 
 class _MemoryTransaction(_MemoryReader):
@@ -270,7 +278,7 @@ class MemoryStore:
         yield _MemoryReader(self._state)
 
     @contextmanager
-    def write(self) -> Iterator[_MemoryTransaction]:
+    def write(self, *, shared: bool = False) -> Iterator[_MemoryTransaction]:  # noqa: ARG002 - all are exclusive
         """Open the exclusive transaction; kept once the context ends, undone on an error."""
         me = threading.get_ident()
         if self._writing_thread == me:
@@ -289,6 +297,10 @@ class MemoryStore:
     def purge(self) -> None:
         """Nothing to do: there is no file."""
         self._require_open()
+
+    def keeps_erased(self) -> list[str]:
+        """Nothing does."""
+        return []
 
     def warm(self) -> None:
         """Nothing to do: everything is in memory."""

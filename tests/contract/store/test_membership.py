@@ -118,3 +118,14 @@ def test_dropping_removes_days_and_tombstones_before_the_day_given(store: Store)
         assert reader.members(DAY, DAY) == reader.members(DAY + 1, DAY + 1) == BitMap([0, 70_000])
         assert tombstones_as_rows(reader.tombstones()) == [kept]
         assert reader.user_indices(pseudonyms(5)).tolist() == [0]
+
+
+def test_days_are_those_on_which_anyone_was_active(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.update_members(OUTDATED, BitMap([1]), BitMap())
+        transaction.update_members(DAY, BitMap([1, 70_000]), BitMap())
+        transaction.update_members(DAY - 3, BitMap([2]), BitMap())
+        assert transaction.days() == [DAY - 3, DAY]
+        transaction.drop_before(DAY)
+    with store.read() as reader:
+        assert reader.days() == [DAY]

@@ -75,3 +75,16 @@ def test_a_named_value_is_kept_and_replaced(store: Store) -> None:
     with store.read() as reader:
         assert reader.meta("check") == "second"
         assert reader.meta("other") == ""
+
+
+def test_all_named_values_can_be_read_at_once(store: Store) -> None:
+    with store.write() as transaction:
+        assert transaction.metas() == {}
+        transaction.put_meta("one", "1")
+        transaction.put_meta("two", "2")
+    with store.read() as reader:
+        assert reader.metas() == {"one": "1", "two": "2"}
+
+
+def test_nothing_keeps_what_a_purge_removed(store: Store) -> None:
+    assert store.keeps_erased() == []

@@ -83,3 +83,35 @@ def test_the_files_of_another_machine_are_out_of_reach(run: Run, command: list[s
     result = run(*command, "--url", "http://127.0.0.1:1")
     assert result.code == 2
     assert "--url" in result.err
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_store_is_moved_into_a_database_and_used_there(
+    run: Run, day: date, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "url"
+    file.write_text(database)
+    result = run("migrate-store", "--to", f"@{file}")
+    assert "Store moved" in result.out
+    assert "now the backup" in result.out
+    assert "set SERVICE_DATABASE_URL" in result.err
+    monkeypatch.setenv("SERVICE_DATABASE_URL", database)
+    assert run("mau", str(day), "--json").answer["estimate"] == 3
+    again = run("migrate-store")
+    assert (again.code, "no store to move" in again.err) == (10, True)
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_move_to_nowhere_is_refused(run: Run) -> None:
+    nowhere = run("migrate-store")
+    assert (nowhere.code, "the URL of a database" in nowhere.err) == (3, True)
+    unfit = run("migrate-store", "--to", "mysql://x")
+    assert (unfit.code, "SERVICE_DATABASE_URL is unfit" in unfit.err) == (2, True)
+
+
+@pytest.mark.usefixtures("stored")
+def test_people_are_erased_again_from_the_command_line(run: Run, day: date) -> None:
+    run("erase", "ada")
+    assert run("erase-again", "--since", str(day), "--json").answer["users"] == 1
+    refused = run("erase-again", "--since", "yesterday")
+    assert (refused.code, "--since" in refused.err) == (3, True)

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from dpdau.store import sqlite
-from dpdau.store.sqlite.statements import migrations, named_queries, query
+from dpdau.store import postgres, sqlite
+from dpdau.store.scripts import migration_scripts, named_queries
+from dpdau.store.sqlite.statements import migrations, query
 
-NAME_IN_CODE = re.compile(r'\.(?:rows|row|each|run|run_for_each)\(\s*"(\w+)"')
+PACKAGES = {"sqlite": sqlite, "postgres": postgres}
+# Those of which the code picks one by what is asked.
+CHOSEN = {
+    "sqlite": {"ledger", "ledger_of_period"},
+    "postgres": {"take_turn_shared", "take_turn_alone"},
+}
+NAME_IN_CODE = re.compile(r'\.(?:rows|row|each|run|run_for_each|bigints)\(\s*"(\w+)"')
 
 
 def test_a_query_is_found_by_its_name() -> None:
@@ -22,20 +29,26 @@ def test_an_unknown_name_is_an_error() -> None:
         query("no_such_query")
 
 
-def test_every_query_in_the_file_is_used_and_every_query_used_is_in_the_file() -> None:
-    folder = Path(inspect.getfile(sqlite)).parent
+@pytest.mark.parametrize("database", PACKAGES)
+def test_every_query_in_the_file_is_used_and_every_query_used_is_in_the_file(
+    database: str,
+) -> None:
+    folder = Path(inspect.getfile(PACKAGES[database])).parent
     code = "".join(file.read_text() for file in folder.glob("*.py"))
-    # The reader picks one of these two by what is asked.
-    used = set(NAME_IN_CODE.findall(code)) | {"ledger", "ledger_of_period"}
-    assert used == set(named_queries())
+    used = set(NAME_IN_CODE.findall(code)) | CHOSEN[database]
+    assert used == set(named_queries(database))
 
 
-def test_every_query_is_one_statement() -> None:
-    assert [text.count(";") for text in named_queries().values()] == [1] * len(named_queries())
+@pytest.mark.parametrize("database", PACKAGES)
+def test_every_query_is_one_statement(database: str) -> None:
+    queries = named_queries(database).values()
+    assert [text.count(";") for text in queries] == [1] * len(queries)
 
 
-def test_the_migrations_are_numbered_from_one_without_gaps() -> None:
-    assert [step.version for step in migrations()] == list(range(1, len(migrations()) + 1))
+@pytest.mark.parametrize("database", PACKAGES)
+def test_the_migrations_are_numbered_from_one_without_gaps(database: str) -> None:
+    versions = list(migration_scripts(database))
+    assert versions == list(range(1, len(versions) + 1))
 
 
 def test_a_trigger_is_one_statement_in_spite_of_the_semicolons_inside() -> None:
@@ -46,5 +59,5 @@ def test_a_trigger_is_one_statement_in_spite_of_the_semicolons_inside() -> None:
 
 
 def test_the_statements_of_a_migration_are_its_whole_file() -> None:
-    files = sorted(Path(str(resources.files("dpdau.store") / "sql")).glob("0*.sql"))
+    files = sorted(Path(str(resources.files("dpdau.store") / "sql" / "sqlite")).glob("0*.sql"))
     assert [file.read_text() for file in files] == ["".join(s.statements) for s in migrations()]

@@ -3,28 +3,26 @@
 from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.errors import LedgerDamagedError
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.ports import SeriesState, Tombstones
 from dpdau.store.key_index import KeyIndex
+from dpdau.store.records import erasure_of, erasures_of, ledger_row_of, series_parameters
+from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Cells
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
 from dpdau.store.sqlite.session import Session
-from dpdau.store.sqlite.shards import Day, Shards, parts
+from dpdau.store.sqlite.shards import Day, Shards
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
-__all__ = ["NOBODY", "SqliteReader", "series_parameters"]
-
-NOBODY = BitMap()
+__all__ = ["SqliteReader"]
 
 
 class SqliteReader:
@@ -89,6 +87,10 @@ class SqliteReader:
         days = self._days(range(first_day, last_day + 1))
         return BitMap.union(BitMap(), *(day.everyone() for day in days.values()))
 
+    def days(self) -> list[int]:
+        """The ordinals of the days that anyone was active on, ascending, and perhaps others."""
+        return self._shards.all_days()
+
     def ledger(
         self,
         *,
@@ -101,7 +103,7 @@ class SqliteReader:
         indexed = metric is not None and period is not None
         name = "ledger_of_period" if indexed else "ledger"
         return [
-            self._ledger_row(row)
+            ledger_row_of(row)
             for row in self._session.rows(
                 name, metric=metric, period=period, kind=kind, after=after
             )
@@ -110,12 +112,12 @@ class SqliteReader:
     def ledger_row(self, kind: LedgerKind, subject: str) -> LedgerRow | None:
         """The row that records this subject."""
         row = self._session.row("ledger_row", kind=kind, subject=subject)
-        return None if row is None else self._ledger_row(row)
+        return None if row is None else ledger_row_of(row)
 
     def ledger_head(self) -> LedgerRow | None:
         """The newest row."""
         row = self._session.row("ledger_head")
-        return None if row is None else self._ledger_row(row)
+        return None if row is None else ledger_row_of(row)
 
     def series_state(self, key: SeriesKey) -> SeriesState | None:
         """The private state of a running series."""
@@ -136,28 +138,32 @@ class SqliteReader:
 
     def erasure(self, erasure_id: str) -> Erasure | None:
         """The record of an erasure."""
-        return self._erasure(self._session.row("erasure", erasure_id=erasure_id))
+        return erasure_of(self._session.row("erasure", erasure_id=erasure_id))
 
     def erasure_of(self, request_key: str) -> Erasure | None:
         """The record of the erasure that was requested under this key."""
-        return self._erasure(self._session.row("erasure_of", request_key=request_key))
+        return erasure_of(self._session.row("erasure_of", request_key=request_key))
 
     def erasures(self) -> list[Erasure]:
         """The records of all erasures, oldest first."""
-        return self._erasures(self._session.rows("erasures"))
+        return erasures_of(self._session.rows("erasures"))
 
     def newest_erasures(self, count: int) -> list[Erasure]:
         """The records of the last erasures requested, at most so many, newest first."""
-        return self._erasures(self._session.rows("newest_erasures", count=count))
+        return erasures_of(self._session.rows("newest_erasures", count=count))
 
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
-        return self._erasures(self._session.rows("unfinished_erasures"))
+        return erasures_of(self._session.rows("unfinished_erasures"))
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""
         row = self._session.row("meta", name=name)
         return None if row is None else str(row[0])
+
+    def metas(self) -> dict[str, str]:
+        """All of them."""
+        return dict(self._session.rows("metas"))
 
     def warm(self) -> None:
         """Read what is kept in memory: who is known, who was erased, and the newest days."""
@@ -212,35 +218,3 @@ class SqliteReader:
     def _learned(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._learn(snapshot)
-
-    def _erasures(self, rows: list[tuple[str]]) -> list[Erasure]:
-        return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
-
-    def _erasure(self, row: tuple[str] | None) -> Erasure | None:
-        return None if row is None else msgspec.json.decode(row[0], type=Erasure)
-
-    def _ledger_row(self, row: tuple[Any, ...]) -> LedgerRow:
-        sequence, kind, metric, period, subject, recorded_at, charge, body, previous, own = row
-        try:
-            return msgspec.convert(
-                {
-                    "sequence": sequence,
-                    "kind": kind,
-                    "metric": metric,
-                    "period": period,
-                    "subject": subject,
-                    "recorded_at": recorded_at,
-                    "charge": None if charge is None else msgspec.json.decode(charge),
-                    "body": msgspec.json.decode(body),
-                    "previous_hash": previous,
-                    "hash": own,
-                },
-                LedgerRow,
-            )
-        except msgspec.MsgspecError as error:
-            raise LedgerDamagedError(sequence, "it cannot be read") from error
-
-
-def series_parameters(key: SeriesKey) -> dict[str, Any]:
-    """The columns that name a series."""
-    return {"metric": key.metric, "window_days": key.window_days, "period": key.period}

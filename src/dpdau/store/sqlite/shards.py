@@ -5,17 +5,14 @@ changed, so that whoever holds one keeps what it was.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 
-import numpy as np
 from pyroaring import BitMap
 
+from dpdau.pipeline.ports import OUTDATED
 from dpdau.store.sqlite.cells import Cells, Place
 from dpdau.store.sqlite.session import Session, as_json
 
-__all__ = ["Day", "Shards", "parts"]
-
-_SHARD_BITS = 16
+__all__ = ["Day", "Shards"]
 
 
 class Day(dict[int, BitMap]):
@@ -55,6 +52,10 @@ class Shards:
         for day, shard, cell in rows:
             days[day][shard] = self._bitmap(cell, day)
         return days
+
+    def all_days(self) -> list[int]:
+        """The days of which there is any bitmap, ascending, without `OUTDATED`."""
+        return [day for (day,) in self._session.rows("all_days", outdated=OUTDATED)]
 
     def newest_day(self) -> int | None:
         """The last day that anyone was active on; None if there is none."""
@@ -100,14 +101,3 @@ class Shards:
             return BitMap.deserialize(self._cells.content(cell))
         except (IndexError, ValueError) as error:
             raise self._session.corrupt(f"a bitmap of day {day} is broken") from error
-
-
-def parts(users: BitMap) -> dict[int, BitMap]:
-    """These users by shard, ascending."""
-    indices = np.frombuffer(users.to_array(), dtype=np.uint32)
-    return {shard: users & _range(shard) for shard in np.unique(indices >> _SHARD_BITS).tolist()}
-
-
-@lru_cache(maxsize=1024)
-def _range(shard: int) -> BitMap:
-    return BitMap(range(shard << _SHARD_BITS, (shard + 1) << _SHARD_BITS))

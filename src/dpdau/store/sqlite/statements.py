@@ -1,17 +1,15 @@
-"""SQL from the files beside this package: named queries and numbered migrations."""
+"""SQLite's named queries, and its migrations cut into statements."""
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
-__all__ = ["Migration", "migrations", "named_queries", "query"]
+from dpdau.store.scripts import migration_scripts, named_queries
 
-_FOLDER = resources.files("dpdau.store") / "sql"
-_QUERY_NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
-_MIGRATION_NAME = re.compile(r"^(\d{4})_\w+\.sql$")
+__all__ = ["Migration", "migrations", "query"]
+
+_DATABASE = "sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +31,14 @@ def query(name: str) -> str:
     Raises:
         KeyError: if there is none of that name.
     """
-    return named_queries()[name]
+    return named_queries(_DATABASE)[name]
 
 
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Every step of the schema, oldest first."""
-    steps = (
-        Migration(int(matched[1]), tuple(_statements(file.read_text("utf-8"))))
-        for file in _FOLDER.iterdir()
-        if (matched := _MIGRATION_NAME.match(file.name))
-    )
-    return tuple(sorted(steps, key=lambda step: step.version))
-
-
-@cache
-def named_queries() -> dict[str, str]:
-    """Every query, by name."""
-    text = (_FOLDER / "queries.sql").read_text("utf-8")
-    _, *named = _QUERY_NAME.split(text)
-    return {name: body.strip() for name, body in zip(named[::2], named[1::2], strict=True)}
+    scripts = migration_scripts(_DATABASE).items()
+    return tuple(Migration(version, tuple(_statements(script))) for version, script in scripts)
 
 
 def _statements(script: str) -> Iterator[str]:

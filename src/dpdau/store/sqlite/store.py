@@ -57,7 +57,7 @@ class SqliteStore:
             yield SqliteReader(session, self._cache.at(session), self._cache.keep)
 
     @contextmanager
-    def write(self) -> Iterator[SqliteTransaction]:
+    def write(self, *, shared: bool = False) -> Iterator[SqliteTransaction]:  # noqa: ARG002 - all are exclusive
         """Open the exclusive transaction; durable once the context ends, undone on an error."""
         with self._exclusive():
             self._writer.execute("BEGIN IMMEDIATE")
@@ -97,6 +97,10 @@ class SqliteStore:
         with self._viewing() as session, translated(path, self._busy_timeout_seconds):
             session.row("generation")
             copy(session.connection, path, reached)
+
+    def keeps_erased(self) -> list[str]:
+        """Nothing does."""
+        return []
 
     def warm(self) -> None:
         """Load what later calls answer quickly from; without it, the first ones take longer."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,10 +15,12 @@ from dpdau.model.releases import SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
 from dpdau.store.appending import require_next
 from dpdau.store.key_index import KeyIndex
+from dpdau.store.records import erasure_parameters, ledger_parameters, series_parameters
+from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Place
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS
-from dpdau.store.sqlite.reader import NOBODY, SqliteReader, series_parameters
-from dpdau.store.sqlite.shards import Day, parts
+from dpdau.store.sqlite.reader import SqliteReader
+from dpdau.store.sqlite.shards import Day
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["SqliteTransaction"]
@@ -149,11 +150,7 @@ class SqliteTransaction(SqliteReader):
             ValueError: if the sequence has a gap, or a row of that kind and subject exists.
         """
         require_next(self, row)
-        columns = msgspec.structs.asdict(row)
-        columns["recorded_at"] = msgspec.to_builtins(row.recorded_at)
-        columns["charge"] = None if row.charge is None else _json(row.charge)
-        columns["body"] = _json(row.body)
-        self._session.run("append_ledger", **columns)
+        self._session.run("append_ledger", **ledger_parameters(row))
 
     def put_series_state(self, key: SeriesKey, state: SeriesState) -> None:
         """Add or replace the private state of a series."""
@@ -170,14 +167,7 @@ class SqliteTransaction(SqliteReader):
 
     def put_erasure(self, erasure: Erasure) -> None:
         """Add or replace an erasure's record."""
-        self._session.run(
-            "put_erasure",
-            erasure_id=erasure.erasure_id,
-            requested_at=msgspec.to_builtins(erasure.requested_at),
-            request_key=erasure.request_key,
-            is_finished=erasure.is_finished,
-            body=_json(erasure),
-        )
+        self._session.run("put_erasure", **erasure_parameters(erasure))
 
     def put_meta(self, name: str, value: str) -> None:
         """Add or replace a named value."""
@@ -243,7 +233,3 @@ class SqliteTransaction(SqliteReader):
     def _series_place(self, key: SeriesKey) -> Place | None:
         row = self._session.row("series_place", **series_parameters(key))
         return None if row is None else Place(*row)
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value, order="sorted").decode()

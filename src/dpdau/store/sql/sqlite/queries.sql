@@ -65,6 +65,9 @@ FROM json_each(:places) WHERE true
 ON CONFLICT (kind, page) DO UPDATE
 SET cell = excluded.cell, capacity = excluded.capacity, generation = excluded.generation;
 
+-- all_days --
+SELECT DISTINCT day FROM shards WHERE day > :outdated ORDER BY day;
+
 -- newest_day --
 SELECT max(day) FROM shards;
 
@@ -190,6 +193,9 @@ WHERE request_key IS NOT NULL AND requested_at < :day;
 
 -- meta --
 SELECT value FROM meta WHERE name = :name;
+
+-- metas --
+SELECT name, value FROM meta;
 
 -- put_meta --
 INSERT INTO meta (name, value) VALUES (:name, :value)
