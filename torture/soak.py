@@ -1,0 +1,396 @@
+"""Simulated days at the highest rate that a service sustains, and whether anything wears out.
+
+A real service runs under a clock that moves a day every few seconds. Clients send as fast as they
+are answered; people join, leave, take days back and are erased, singly and by event; readers ask all
+the while; each day is published as it closes, each night there is a backup, and retention drops a
+day each day. At the end the store is compared with what was acknowledged, person by person, and
+memory, files and latencies with what they were at the beginning.
+
+Run: make soak [SOAK_DAYS= SOAK_SECONDS= SOAK_USERS=]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+
+from _crowd import HISTORY_DAYS, Crowd, DayOfLife, bodies_of, user_id
+from _harness import show
+from _launch import set_clock
+from _process import Installation, Running
+from _soak_comparison import RETENTION_DAYS, WINDOW_DAYS, Published, comparisons
+from _soak_report import DOCUMENT, RESULTS, Soak, write
+from _verdicts import Verdict, bounded_file, flat_memory, level, no_drift, steady
+from _watch import Readers, Sampler, request
+
+__all__ = ["main", "soak"]
+
+_PRESSURE = Path(__file__).with_name("_pressure.py")
+_SECRET = "a secret that soaks"  # noqa: S105 - of a store that is deleted
+_READ, _INGEST, _ADMIN = ("key-of-readers-0123", "key-of-ingestion-0123", "key-of-admins-0123")
+_SETTINGS = {
+    "HASH_SALT_SECRET": _SECRET,
+    "READ_API_KEY": _READ,
+    "INGEST_API_KEY": _INGEST,
+    "ADMIN_API_KEY": _ADMIN,
+    "RATE_LIMIT_PER_MINUTE": "0",
+    "LATENESS_HOURS": "0",
+    "RETENTION_DAYS": str(RETENTION_DAYS),
+    "MAU_WINDOW_DAYS": str(WINDOW_DAYS),
+}
+_FIRST_DAY = date(2031, 5, 18)
+"""So that a month ends and another begins within the run."""
+_CONNECTIONS = 32
+_BATCH = 1_000
+_KEPT_BACKUPS = "3"
+_MOST_WAL_MIB = 256.0
+_OK, _ACCEPTED = 200, 202
+
+
+@dataclass
+class _Stage:
+    """Everything that takes part.
+
+    Attributes:
+        installed: the service's folder, settings and clock.
+        crowd: who sends.
+        published: what was published, with the truth.
+        seconds: how long a day takes.
+        folder: for the bodies of the clients.
+    """
+
+    installed: Installation
+    crowd: Crowd
+    published: Published
+    seconds: float
+    folder: Path
+
+    def begin_day(self, today: int) -> None:
+        """Let it be five minutes after midnight."""
+        day = self.crowd.day(today)
+        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        set_clock(self.installed.clock, midnight + timedelta(minutes=5))
+
+    def prepare(self, life: DayOfLife, today: int) -> Path:
+        """Write a day's bodies for the clients, who may still read those of the day before."""
+        bodies = bodies_of(self.crowd, life, _CONNECTIONS, _BATCH)
+        path = self.folder / f"bodies-{today % 2}"
+        path.write_bytes(msgspec.msgpack.encode(bodies))
+        return path
+
+
+class _Clients:
+    """The process that sends events."""
+
+    def __init__(self, port: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(_PRESSURE), str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._say(_INGEST)
+
+    def start(self, bodies: Path, seconds: float) -> None:
+        """Begin to send."""
+        self._say(f"{bodies} {seconds}")
+
+    def figures(self) -> dict[str, Any]:
+        """Wait until they are done.
+
+        Raises:
+            RuntimeError: if they ended, since an answer was none that is expected.
+        """
+        line = "" if self._process.stdout is None else self._process.stdout.readline()
+        if not line:
+            message = f"the clients ended with {self._process.wait()}"
+            raise RuntimeError(message)
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def stop(self) -> None:
+        """End them."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _say(self, line: str) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+
+def soak(days: int, seconds: float, users: int, folder: Path) -> Soak:
+    """Live through days, look at everything, and judge.
+
+    Args:
+        days: how many are simulated.
+        seconds: how long each lasts on this machine.
+        users: how many people can join at most.
+        folder: for the data, which stays the caller's to delete.
+
+    Raises:
+        RuntimeError: if the service answers what it must not, or a command fails.
+    """
+    data_dir = folder / "data"
+    data_dir.mkdir()
+    crowd = Crowd(users, days, _FIRST_DAY - timedelta(days=HISTORY_DAYS))
+    installed = Installation(data_dir, _SETTINGS, folder / "clock")
+    stage = _Stage(installed, crowd, Published(crowd), seconds, folder)
+    stage.begin_day(HISTORY_DAYS)
+    with installed.serve() as running:
+        lived, samples, refused = _lived(stage, running, days)
+        if running.stop():
+            message = f"the service did not end well: {running.log[-5:]}"
+            raise RuntimeError(message)
+    after = HISTORY_DAYS + days
+    verdicts = _judged(lived, samples, refused)
+    with installed.serve() as running:
+        # The round at the start drops what is past the retention.
+        while not any("ledger verified" in line for line in running.log):
+            if running.process.poll() is not None:
+                message = f"the service ended: {running.log[-5:]}"
+                raise RuntimeError(message)
+            time.sleep(0.1)
+        verdicts.append(_budget(running, stage.published))
+        running.stop()
+    verdicts += comparisons(data_dir / "dpdau.sqlite3", _SECRET, stage.published, after)
+    verdicts += [_command(installed, command) for command in ("verify", "doctor")]
+    return Soak(
+        users=users, seconds_a_day=seconds, days=lived, samples=samples, verdicts=verdicts
+    )
+
+
+def _lived(
+    stage: _Stage, running: Running, days: int
+) -> tuple[list[dict[str, Any]], list[dict[str, float]], dict[int, int]]:
+    """All days; gives figures of each, samples, and answers that readers should not have got."""
+    port = urlsplit(running.url).port or 0
+    clients = _Clients(port)
+    sampler = Sampler(
+        port, _ADMIN, process_id=running.process.pid, data_dir=stage.installed.data_dir
+    )
+    readers = Readers(port, _READ)
+    connection = HTTPConnection("127.0.0.1", port, timeout=300)
+    lived: list[dict[str, Any]] = []
+    try:
+        life = stage.crowd.history()
+        clients.start(stage.prepare(life, HISTORY_DAYS - 1), 0)
+        clients.figures()
+        stage.crowd.apply(life, 0)
+        sampler.start()
+        readers.start()
+        life = stage.crowd.live(HISTORY_DAYS)
+        bodies = stage.prepare(life, HISTORY_DAYS)
+        for today in range(HISTORY_DAYS, HISTORY_DAYS + days):
+            sampler.day = readers.day = today - HISTORY_DAYS
+            clients.start(bodies, stage.seconds)
+            _leave(stage, connection, life)
+            _back_up(stage)
+            # While the day goes on: it is true once the clients are done, or the run has failed.
+            stage.crowd.apply(life, today)
+            known = int(stage.crowd.known.sum())
+            life = stage.crowd.live(today + 1)
+            bodies = stage.prepare(life, today + 1)
+            figures = clients.figures()
+            stage.begin_day(today + 1)
+            closing = time.perf_counter()
+            _publish(stage, connection, readers, today)
+            lived.append(
+                {
+                    "day": str(stage.crowd.day(today)),
+                    **figures,
+                    "events_a_second": figures["events"] / figures["seconds"],
+                    "known_users": known,
+                    "publishing_seconds": time.perf_counter() - closing,
+                }
+            )
+            print(_line(lived[-1], sampler.samples), flush=True)
+            # A line a request would be all that grows here.
+            running.log.clear()
+    finally:
+        clients.stop()
+        connection.close()
+    sampler.stop()
+    readers.stop()
+    for number, figures in enumerate(lived):
+        waits = readers.waits.get(number) or [0.0]
+        p50, p99 = np.quantile(waits, (0.5, 0.99)).tolist()
+        figures |= {"reads": len(waits), "read_p50_ms": p50, "read_p99_ms": p99}
+    return lived, sampler.samples, readers.refused
+
+
+def _leave(stage: _Stage, connection: HTTPConnection, life: DayOfLife) -> None:
+    """Erase people, each by a request of their own, and others by events."""
+    for user in life.erased.tolist():
+        _asked(connection, "POST", "/erasure", {"user_id": user_id(user)})
+    if len(life.leaving):
+        today = datetime.fromisoformat(stage.installed.clock.read_text().strip()).date()
+        events = [
+            {"user_id": user_id(user), "op": "-", "day": str(today), "scope": "user"}
+            for user in life.leaving.tolist()
+        ]
+        _asked(connection, "POST", "/event", {"events": events})
+
+
+def _publish(stage: _Stage, connection: HTTPConnection, readers: Readers, closed: int) -> None:
+    """Ask for the day that has closed, as its first reader."""
+    day = stage.crowd.day(closed)
+    for path in (f"/dau/{day}", f"/mau?end={day}"):
+        _asked(connection, "GET", path)
+    stage.published.through(closed)
+    month = day.replace(day=1)
+    readers.paths = (
+        f"/dau/{day}",
+        f"/mau?end={day}",
+        f"/series/dau?start={month}&end={day}",
+        f"/series/mau?start={month}&end={day}",
+        f"/stickiness?start={month}&end={day}",
+        "/budget/mau",
+        "/",
+    )
+
+
+def _back_up(stage: _Stage) -> None:
+    done = stage.installed.run("backup", "--keep", _KEPT_BACKUPS)
+    if done.returncode:
+        message = f"the backup ended with {done.returncode}: {done.stderr}"
+        raise RuntimeError(message)
+
+
+def _asked(
+    connection: HTTPConnection, method: str, path: str, body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """An answer that must be good."""
+    key = _READ if method == "GET" else _INGEST
+    content = None if body is None else json.dumps(body).encode()
+    try:
+        status, told = request(connection, method, path, key, content)
+    except (ConnectionError, OSError):
+        # It was idle for longer than the service keeps a connection.
+        connection.close()
+        status, told = request(connection, method, path, key, content)
+    if status not in {_OK, _ACCEPTED}:
+        message = f"{method} {path} was answered with {status}: {told.decode()}"
+        raise RuntimeError(message)
+    found: dict[str, Any] = json.loads(told)
+    return found
+
+
+def _judged(
+    lived: Sequence[dict[str, Any]],
+    samples: Sequence[dict[str, float]],
+    refused: dict[int, int],
+) -> list[Verdict]:
+    """What the figures of the days say."""
+
+    def daily(name: str, by: Any = np.median) -> list[float]:
+        """A sampled figure by day, for days that have a sample."""
+        return [
+            float(by(values))
+            for day in range(len(lived))
+            if (values := [each[name] for each in samples if each["day"] == day])
+        ]
+
+    def of(name: str) -> list[float]:
+        return [float(each[name]) for each in lived]
+
+    known = of("known_users")
+    return [
+        flat_memory("memory of the service", daily("resident_mib"), known),
+        flat_memory("size of the store's file", daily("store_mib"), known),
+        bounded_file("write-ahead log", daily("wal_mib", max), _MOST_WAL_MIB),
+        flat_memory("all other files but backups", daily("others_mib"), known),
+        level("open files", daily("open_files")),
+        level("threads", daily("threads")),
+        steady("events/s", of("events_a_second"), most_ratio=1.25, slack=0, rises=False),
+        steady("p50 of ingestion, ms", of("p50_ms"), most_ratio=1.25, slack=2, rises=True),
+        steady("p99 of ingestion, ms", of("p99_ms"), most_ratio=1.5, slack=10, rises=True),
+        steady("p50 of readers, ms", of("read_p50_ms"), most_ratio=1.25, slack=2, rises=True),
+        steady("p99 of readers, ms", of("read_p99_ms"), most_ratio=1.5, slack=10, rises=True),
+        no_drift(
+            "answers to readers",
+            {str(status): count for status, count in refused.items()},
+            sum(int(each["reads"]) for each in lived),
+        ),
+    ]
+
+
+def _budget(running: Running, published: Published) -> Verdict:
+    """Whether each period has exactly the releases that were made, within its cap."""
+    port = urlsplit(running.url).port or 0
+    connection = HTTPConnection("127.0.0.1", port, timeout=300)
+    periods = _asked(connection, "GET", "/budget")["periods"]
+    connection.close()
+    stated = {(each["metric"], each["period"]): each for each in periods}
+    made = {(str(metric), period): len(t) for (metric, period), t in published.totals.items()}
+    wrong = {
+        f"{metric} {period}": int(
+            (metric, period) not in stated
+            or stated[metric, period]["releases"] != count
+            or stated[metric, period]["epsilon_spent"] > stated[metric, period]["epsilon_cap"]
+        )
+        for (metric, period), count in made.items()
+    }
+    wrong["others"] = len(stated.keys() - made.keys())
+    return no_drift("releases that budgets were charged for", wrong, published.rows)
+
+
+def _command(installed: Installation, command: str) -> Verdict:
+    done = installed.run(command)
+    told = (done.stdout + done.stderr).strip().splitlines()
+    return Verdict(
+        f"dpdau {command}", done.returncode == 0, "exit code 0", f"{done.returncode}: {told[-1:]}"
+    )
+
+
+def _line(figures: dict[str, Any], samples: Sequence[dict[str, float]]) -> str:
+    memory = f"{samples[-1]['resident_mib']:,.0f} MiB" if samples else "no sample yet"
+    return (
+        f"{figures['day']}: {figures['events_a_second']:,.0f} events/s, p99 {figures['p99_ms']:.0f} "
+        f"ms, {figures['known_users']:,} users known, {memory}"
+    )
+
+
+def _print(result: Soak) -> None:
+    rows = [
+        (each.what, {True: "yes", False: "NO", None: "-"}[each.holds], each.found, each.allowed)
+        for each in result.verdicts
+    ]
+    show(f"{len(result.days)} days of a soak", ("what", "holds", "found", "allowed"), rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Soak, print the verdicts, keep figures and drawing; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Let a service live through many days.")
+    parser.add_argument("--days", type=int, default=30, help="how many")
+    parser.add_argument("--seconds", type=float, default=40.0, help="how long each lasts")
+    parser.add_argument("--users", type=int, default=1_000_000, help="who can join at most")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a folder")
+    parser.add_argument("--into", type=Path, default=DOCUMENT, help="a document with marks")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            result = soak(options.days, options.seconds, options.users, Path(folder))
+        except RuntimeError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
+    _print(result)
+    for path in write(result, options.results, options.into):
+        print(f"Wrote {path}.")
+    return 0 if result.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
