@@ -127,7 +127,7 @@ class Crowd:
 
     def window(self, day: int, size: int) -> NDArray[np.bool_]:
         """Who is active in the window that ends on a day."""
-        there: NDArray[np.bool_] = self.active[max(day - size + 1, 0) : day + 1].any(axis=0)
+        there: NDArray[np.bool_] = np.any(self.active[max(day - size + 1, 0) : day + 1], axis=0)
         return there
 
     def _some(self, of: NDArray[np.bool_], share: float) -> NDArray[np.int64]:
@@ -153,7 +153,8 @@ class Limiter:
     def advance(self, present: NDArray[np.bool_]) -> int:
         """How many are counted on the next day."""
         rises = present & ~self._current & (self._rises < self.runs)
-        self._current = (self._current & present) | rises
+        self._current &= present
+        self._current |= rises
         self._rises += rises
         return int(self._current.sum())
 

@@ -103,15 +103,11 @@ async def press(
     started = time.perf_counter()
     futures = [loop.create_future() for _ in bodies]
     connections = [
-        (
-            await loop.create_connection(
-                lambda own=own, done=done: _Connection(key, own, started + seconds, done),
-                "127.0.0.1",
-                port,
-            )
-        )[1]
+        _Connection(key, own, started + seconds, done)
         for own, done in zip(bodies, futures, strict=True)
     ]
+    for connection in connections:
+        await loop.create_connection(lambda one=connection: one, "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.gather(*futures)
     latencies = np.array([each for one in connections for each in one.latencies] or [0.0])
     p50, p99 = np.quantile(latencies, (0.5, 0.99)).tolist()

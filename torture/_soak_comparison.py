@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from _crowd import HISTORY_DAYS, Crowd, Limiter, user_id
 from _verdicts import Verdict, no_drift, noise_of_scale
@@ -84,7 +85,7 @@ def comparisons(database: Path, secret: str, published: Published, today: int) -
         ]
 
 
-def _wrong(reader: Reader, crowd: Crowd, indices: np.ndarray, day: int) -> int:
+def _wrong(reader: Reader, crowd: Crowd, indices: NDArray[np.int64], day: int) -> int:
     """How many people are counted on a day and must not be, or are not and must."""
     ordinal = crowd.day(day).toordinal()
     stored = np.array(reader.members(ordinal, ordinal).to_array(), dtype=np.int64)
@@ -121,9 +122,10 @@ def _noise(reader: Reader, published: Published) -> list[float]:
         plan = _plan(reader, metric, period)
         measured = _measured(reader, metric, period, "measurement")
         totals = np.array(expected, dtype=object)
-        for row, (day, value) in enumerate(sorted(measured.items())):
-            true = sum(np.array(plan.strategy[row][: row + 1], dtype=object) * totals[: row + 1])
-            found.append(float((int(value) - int(true)) / plan.sigma) if day else 0.0)
+        for row, day in enumerate(sorted(measured)):
+            weights = np.array(plan.strategy[row][: row + 1], dtype=object)
+            true = sum(weights * totals[: row + 1])
+            found.append(float((int(measured[day]) - int(true)) / plan.sigma))
     return found
 
 

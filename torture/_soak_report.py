@@ -46,12 +46,12 @@ class Soak(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def events(self) -> int:
         """How many were acknowledged."""
-        return round(sum(each["events"] for each in self.days))
+        return round(sum(float(each["events"]) for each in self.days))
 
     @property
     def events_a_second(self) -> float:
         """Over all days, publication in between left out."""
-        return self.events / sum(each["seconds"] for each in self.days)
+        return self.events / sum(float(each["seconds"]) for each in self.days)
 
 
 def write(result: Soak, results: Path, document: Path) -> Iterator[Path]:
@@ -86,11 +86,14 @@ def write(result: Soak, results: Path, document: Path) -> Iterator[Path]:
 def table(result: Soak) -> str:
     """The verdicts in Markdown."""
     signs = {True: "yes", False: "**no**", None: "too few days"}
+    summary = (
+        f"{len(result.days)} days of {result.seconds_a_day:g} s, {result.events:,} events "
+        f"acknowledged, {result.events_a_second:,.0f} a second, "
+        f"{int(result.days[-1]['known_users']):,} users known at the end."
+    )
     return "\n".join(
         [
-            f"{len(result.days)} days of {result.seconds_a_day:g} s, {result.events:,} events "
-            f"acknowledged, {result.events_a_second:,.0f} a second, "
-            f"{int(result.days[-1]['known_users']):,} users known at the end.",
+            summary,
             "",
             "| what | found | allowed | holds |",
             "|---|---|---|---|",

@@ -14,7 +14,7 @@ from scipy import stats
 __all__ = [
     "BYTES_A_USER",
     "Verdict",
-    "bounded_file",
+    "bounded",
     "flat_memory",
     "level",
     "no_drift",
@@ -81,11 +81,11 @@ def flat_memory(what: str, daily_mib: Series, daily_users: Series) -> Verdict:
     )
 
 
-def bounded_file(what: str, daily_mib: Series, most_mib: float) -> Verdict:
-    """Whether a file that is emptied again and again stays below a bound, by its highest size."""
-    highest = max(daily_mib, default=0.0)
+def bounded(what: str, daily: Series, most: float, unit: str) -> Verdict:
+    """Whether what comes and goes stays below a bound, by its highest figure of any day."""
+    highest = max(daily, default=0.0)
     return Verdict(
-        what, highest <= most_mib, f"at most {most_mib:,.0f} MiB", f"{highest:,.1f} MiB at most"
+        what, highest <= most, f"at most {most:,.0f} {unit}", f"{highest:,.1f} {unit} at most"
     )
 
 

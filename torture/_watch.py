@@ -14,7 +14,9 @@ __all__ = ["Readers", "Sampler", "request"]
 _SAMPLE_SECONDS = 1.0
 _READ_SECONDS = 0.05
 _PAGE_KIBIBYTES = 4
-_METRIC = re.compile(rb"^(dp_writer_waiting_events|dp_days_due|dp_erasures_waiting) (\S+)$", re.M)
+_METRIC = re.compile(
+    rb"^(dp_writer_waiting_events|dp_days_due|dp_erasures_waiting) (\S+)$", re.MULTILINE
+)
 _OK = 200
 
 

@@ -32,16 +32,16 @@ from _launch import set_clock
 from _process import Installation, Running
 from _soak_comparison import RETENTION_DAYS, WINDOW_DAYS, Published, comparisons
 from _soak_report import DOCUMENT, RESULTS, Soak, write
-from _verdicts import Verdict, bounded_file, flat_memory, level, no_drift, steady
+from _verdicts import Verdict, bounded, flat_memory, level, no_drift, steady
 from _watch import Readers, Sampler, request
 
-__all__ = ["main", "soak"]
+__all__ = ["SECRET", "main", "soak"]
 
 _PRESSURE = Path(__file__).with_name("_pressure.py")
-_SECRET = "a secret that soaks"  # noqa: S105 - of a store that is deleted
+SECRET = "a secret that soaks"  # noqa: S105 - of a store that is deleted
 _READ, _INGEST, _ADMIN = ("key-of-readers-0123", "key-of-ingestion-0123", "key-of-admins-0123")
 _SETTINGS = {
-    "HASH_SALT_SECRET": _SECRET,
+    "HASH_SALT_SECRET": SECRET,
     "READ_API_KEY": _READ,
     "INGEST_API_KEY": _INGEST,
     "ADMIN_API_KEY": _ADMIN,
@@ -56,6 +56,9 @@ _CONNECTIONS = 32
 _BATCH = 1_000
 _KEPT_BACKUPS = "3"
 _MOST_WAL_MIB = 256.0
+# What all connections send at once, and their like of the moment before.
+_MOST_WAITING = 2.0 * _CONNECTIONS * _BATCH
+_MOST_ERASURES = 50.0
 _OK, _ACCEPTED = 200, 202
 
 
@@ -144,7 +147,7 @@ def soak(days: int, seconds: float, users: int, folder: Path) -> Soak:
         RuntimeError: if the service answers what it must not, or a command fails.
     """
     data_dir = folder / "data"
-    data_dir.mkdir()
+    data_dir.mkdir(mode=0o700)
     crowd = Crowd(users, days, _FIRST_DAY - timedelta(days=HISTORY_DAYS))
     installed = Installation(data_dir, _SETTINGS, folder / "clock")
     stage = _Stage(installed, crowd, Published(crowd), seconds, folder)
@@ -165,11 +168,9 @@ def soak(days: int, seconds: float, users: int, folder: Path) -> Soak:
             time.sleep(0.1)
         verdicts.append(_budget(running, stage.published))
         running.stop()
-    verdicts += comparisons(data_dir / "dpdau.sqlite3", _SECRET, stage.published, after)
-    verdicts += [_command(installed, command) for command in ("verify", "doctor")]
-    return Soak(
-        users=users, seconds_a_day=seconds, days=lived, samples=samples, verdicts=verdicts
-    )
+    verdicts += comparisons(data_dir / "dpdau.sqlite3", SECRET, stage.published, after)
+    verdicts += _commands(installed)
+    return Soak(users=users, seconds_a_day=seconds, days=lived, samples=samples, verdicts=verdicts)
 
 
 def _lived(
@@ -310,8 +311,10 @@ def _judged(
     return [
         flat_memory("memory of the service", daily("resident_mib"), known),
         flat_memory("size of the store's file", daily("store_mib"), known),
-        bounded_file("write-ahead log", daily("wal_mib", max), _MOST_WAL_MIB),
+        bounded("write-ahead log", daily("wal_mib", max), _MOST_WAL_MIB, "MiB"),
         flat_memory("all other files but backups", daily("others_mib"), known),
+        bounded("events that wait", daily("waiting_events", max), _MOST_WAITING, "events"),
+        bounded("erasures that wait", daily("erasures_waiting", max), _MOST_ERASURES, "erasures"),
         level("open files", daily("open_files")),
         level("threads", daily("threads")),
         steady("events/s", of("events_a_second"), most_ratio=1.25, slack=0, rises=False),
@@ -347,12 +350,21 @@ def _budget(running: Running, published: Published) -> Verdict:
     return no_drift("releases that budgets were charged for", wrong, published.rows)
 
 
-def _command(installed: Installation, command: str) -> Verdict:
-    done = installed.run(command)
-    told = (done.stdout + done.stderr).strip().splitlines()
-    return Verdict(
-        f"dpdau {command}", done.returncode == 0, "exit code 0", f"{done.returncode}: {told[-1:]}"
-    )
+def _commands(installed: Installation) -> list[Verdict]:
+    """What the ledger's own check and the doctor say."""
+    verified = installed.run("verify")
+    told = (verified.stdout + verified.stderr).strip().splitlines()
+    findings = json.loads(installed.run("doctor", "--json").stdout)["findings"]
+    # All of a soak lies on one disk, of which the doctor warns.
+    bad = {
+        each["check"]: 1
+        for each in findings
+        if each["state"] != "ok" and each["check"] != "ledger head"
+    }
+    return [
+        Verdict("dpdau verify", not verified.returncode, "exit code 0", told[-1] if told else ""),
+        no_drift("findings of dpdau doctor", bad, len(findings)),
+    ]
 
 
 def _line(figures: dict[str, Any], samples: Sequence[dict[str, float]]) -> str:
