@@ -129,7 +129,8 @@ def performed(folder: Path, settings: Mapping[str, str], *, with_target: bool) -
         running, audience = begin(installed, opened, [])
         for batch in stream(with_target=with_target):
             sent(audience, batch)
-        ask(audience, TODAY - timedelta(days=1), erasures)
+        ask(audience, TODAY - timedelta(days=1))
+        erasures.append(leave(audience))
         sent(audience, return_of(with_target=with_target, on=TODAY))
         installed.set_clock(NOON + LATER)
         if restart:
@@ -138,8 +139,9 @@ def performed(folder: Path, settings: Mapping[str, str], *, with_target: bool) -
             running, audience = begin(installed, opened, audience.told)
         sent(audience, return_of(with_target=with_target, on=TODAY + LATER))
         closed = TODAY + LATER - timedelta(days=1)
-        ask(audience, closed, erasures)
+        ask(audience, closed)
         ask_all(audience, closed, erasures[-1])
+        erasures.append(leave(audience))
         rows = audience.ask("admin", "GET", "/ledger").json()["rows"]
         assert running.stop() == 0
         log += running.log
@@ -170,13 +172,22 @@ def sent(audience: Audience, batch: Sequence[Mapping[str, Any]]) -> None:
     assert audience.ask("ingester", "POST", "/event", json={"events": batch}).is_success
 
 
-def ask(audience: Audience, closed: date, erasures: list[str]) -> None:
-    """A reader's questions, a correction, and the erasure of someone known and someone perhaps not."""
+def ask(audience: Audience, closed: date) -> None:
+    """A reader's questions, and a correction."""
     for path in (f"/dau/{closed}", f"/mau?end={closed}"):
         audience.ask("reader", "GET", path)
     audience.ask("admin", "POST", "/revise", json={"metric": "mau", "day": str(closed)})
-    erased = audience.ask("ingester", "POST", "/erasure", json={"user_ids": [TARGET, OTHERS[3]]})
-    erasures.append(erased.json()["erasure_id"])
+
+
+def leave(audience: Audience) -> str:
+    """The erasure of someone known and of someone perhaps not; returns the record's id."""
+    named = {"user_ids": [TARGET, OTHERS[3]]}
+    erased = audience.ask("ingester", "POST", "/erasure", json=named)
+    erasure_id: str = erased.json()["erasure_id"]
+    audience.ask("ingester", "GET", f"/erasure/{erasure_id}", asked="/erasure/ID")
+    for path in ("/readyz", "/healthz", "/whoami"):
+        audience.ask("reader", "GET", path)
+    return erasure_id
 
 
 def ask_all(audience: Audience, closed: date, erasure_id: str) -> None:
