@@ -18,26 +18,27 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import numpy as np
 
 from _crowd import HISTORY_DAYS, Crowd, DayOfLife, bodies_of, user_id
 from _harness import show
 from _launch import set_clock
 from _process import Installation, Running
+from _readers import Connection
+from _sampler import Sampler
 from _soak_comparison import RETENTION_DAYS, WINDOW_DAYS, Published, comparisons
+from _soak_judgement import judged
 from _soak_report import DOCUMENT, RESULTS, Soak, write
-from _verdicts import Verdict, bounded, flat_memory, level, no_drift, steady
-from _watch import Readers, Sampler, request
+from _verdicts import Verdict, no_drift
 
 __all__ = ["SECRET", "main", "soak"]
 
 _PRESSURE = Path(__file__).with_name("_pressure.py")
+_READERS = Path(__file__).with_name("_readers.py")
 SECRET = "a secret that soaks"  # noqa: S105 - of a store that is deleted
 _READ, _INGEST, _ADMIN = ("key-of-readers-0123", "key-of-ingestion-0123", "key-of-admins-0123")
 _SETTINGS = {
@@ -55,10 +56,6 @@ _FIRST_DAY = date(2031, 5, 18)
 _CONNECTIONS = 32
 _BATCH = 1_000
 _KEPT_BACKUPS = "3"
-_MOST_WAL_MIB = 256.0
-# What all connections send at once, and their like of the moment before.
-_MOST_WAITING = 2.0 * _CONNECTIONS * _BATCH
-_MOST_ERASURES = 50.0
 _OK, _ACCEPTED = 200, 202
 
 
@@ -86,6 +83,22 @@ class _Stage:
         midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
         set_clock(self.installed.clock, midnight + timedelta(minutes=5))
 
+    def questions(self, closed: int) -> list[str]:
+        """What readers ask when this is the newest day that has closed; nothing on the first day."""
+        if closed < HISTORY_DAYS:
+            return []
+        day = self.crowd.day(closed)
+        month = day.replace(day=1)
+        return [
+            f"/dau/{day}",
+            f"/mau?end={day}",
+            f"/series/dau?start={month}&end={day}",
+            f"/series/mau?start={month}&end={day}",
+            f"/stickiness?start={month}&end={day}",
+            "/budget/mau",
+            "/",
+        ]
+
     def prepare(self, life: DayOfLife, today: int) -> Path:
         """Write a day's bodies for the clients, who may still read those of the day before."""
         bodies = bodies_of(self.crowd, life, _CONNECTIONS, _BATCH)
@@ -95,26 +108,28 @@ class _Stage:
 
 
 class _Clients:
-    """The process that sends events."""
+    """A process that asks the service what it is ordered to, one order a line."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, script: Path, port: int, key: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(_PRESSURE), str(port)],
+            [sys.executable, str(script), str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._say(_INGEST)
+        self.order(key)
 
-    def start(self, bodies: Path, seconds: float) -> None:
-        """Begin to send."""
-        self._say(f"{bodies} {seconds}")
+    def order(self, line: str) -> None:
+        """Let it do something."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
 
     def figures(self) -> dict[str, Any]:
-        """Wait until they are done.
+        """Wait for what it measured.
 
         Raises:
-            RuntimeError: if they ended, since an answer was none that is expected.
+            RuntimeError: if it ended, since an answer was none that is expected.
         """
         line = "" if self._process.stdout is None else self._process.stdout.readline()
         if not line:
@@ -123,15 +138,19 @@ class _Clients:
         found: dict[str, Any] = json.loads(line)
         return found
 
-    def stop(self) -> None:
-        """End them."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _say(self, line: str) -> None:
+    def last_figures(self) -> dict[str, Any]:
+        """What it measured in all, once there are no more orders."""
         if self._process.stdin is not None:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+            self._process.stdin.close()
+        return self.figures()
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
 
 
 def soak(days: int, seconds: float, users: int, folder: Path) -> Soak:
@@ -158,7 +177,7 @@ def soak(days: int, seconds: float, users: int, folder: Path) -> Soak:
             message = f"the service did not end well: {running.log[-5:]}"
             raise RuntimeError(message)
     after = HISTORY_DAYS + days
-    verdicts = _judged(lived, samples, refused)
+    verdicts = judged(lived, samples, refused, most_waiting=2.0 * _CONNECTIONS * _BATCH)
     with installed.serve() as running:
         # The round at the start drops what is past the retention.
         while not any("ledger verified" in line for line in running.log):
@@ -178,26 +197,24 @@ def _lived(
 ) -> tuple[list[dict[str, Any]], list[dict[str, float]], dict[int, int]]:
     """All days; gives figures of each, samples, and answers that readers should not have got."""
     port = urlsplit(running.url).port or 0
-    clients = _Clients(port)
-    sampler = Sampler(
-        port, _ADMIN, process_id=running.process.pid, data_dir=stage.installed.data_dir
-    )
-    readers = Readers(port, _READ)
-    connection = HTTPConnection("127.0.0.1", port, timeout=300)
+    clients = _Clients(_PRESSURE, port, _INGEST)
+    readers = _Clients(_READERS, port, _READ)
+    sampler = Sampler(Connection(port, _ADMIN), running.process.pid, stage.installed.data_dir)
+    reader, sender = Connection(port, _READ), Connection(port, _INGEST)
     lived: list[dict[str, Any]] = []
     try:
         life = stage.crowd.history()
-        clients.start(stage.prepare(life, HISTORY_DAYS - 1), 0)
+        clients.order(f"{stage.prepare(life, HISTORY_DAYS - 1)} 0")
         clients.figures()
         stage.crowd.apply(life, 0)
         sampler.start()
-        readers.start()
         life = stage.crowd.live(HISTORY_DAYS)
         bodies = stage.prepare(life, HISTORY_DAYS)
         for today in range(HISTORY_DAYS, HISTORY_DAYS + days):
-            sampler.day = readers.day = today - HISTORY_DAYS
-            clients.start(bodies, stage.seconds)
-            _leave(stage, connection, life)
+            sampler.day = today - HISTORY_DAYS
+            readers.order(json.dumps({"day": sampler.day, "paths": stage.questions(today - 1)}))
+            clients.order(f"{bodies} {stage.seconds}")
+            _leave(stage, sender, life, today)
             _back_up(stage)
             # While the day goes on: it is true once the clients are done, or the run has failed.
             stage.crowd.apply(life, today)
@@ -207,7 +224,7 @@ def _lived(
             figures = clients.figures()
             stage.begin_day(today + 1)
             closing = time.perf_counter()
-            _publish(stage, connection, readers, today)
+            _publish(stage, reader, today)
             lived.append(
                 {
                     "day": str(stage.crowd.day(today)),
@@ -220,47 +237,40 @@ def _lived(
             print(_line(lived[-1], sampler.samples), flush=True)
             # A line a request would be all that grows here.
             running.log.clear()
+        sampler.stop()
+        read = readers.last_figures()
     finally:
-        clients.stop()
-        connection.close()
-    sampler.stop()
-    readers.stop()
-    for number, figures in enumerate(lived):
-        waits = readers.waits.get(number) or [0.0]
-        p50, p99 = np.quantile(waits, (0.5, 0.99)).tolist()
-        figures |= {"reads": len(waits), "read_p50_ms": p50, "read_p99_ms": p99}
-    return lived, sampler.samples, readers.refused
+        for process in (clients, readers):
+            process.stop()
+        for connection in (reader, sender):
+            connection.close()
+    nothing = {"reads": 0, "read_p50_ms": 0.0, "read_p99_ms": 0.0}
+    lived = [
+        {**figures, **read["days"].get(str(number), nothing)}
+        for number, figures in enumerate(lived)
+    ]
+    return lived, sampler.samples, {int(k): count for k, count in read["refused"].items()}
 
 
-def _leave(stage: _Stage, connection: HTTPConnection, life: DayOfLife) -> None:
+def _leave(stage: _Stage, sender: Connection, life: DayOfLife, today: int) -> None:
     """Erase people, each by a request of their own, and others by events."""
     for user in life.erased.tolist():
-        _asked(connection, "POST", "/erasure", {"user_id": user_id(user)})
+        _asked(sender, "POST", "/erasure", {"user_id": user_id(user)})
     if len(life.leaving):
-        today = datetime.fromisoformat(stage.installed.clock.read_text().strip()).date()
+        day = str(stage.crowd.day(today))
         events = [
-            {"user_id": user_id(user), "op": "-", "day": str(today), "scope": "user"}
+            {"user_id": user_id(user), "op": "-", "day": day, "scope": "user"}
             for user in life.leaving.tolist()
         ]
-        _asked(connection, "POST", "/event", {"events": events})
+        _asked(sender, "POST", "/event", {"events": events})
 
 
-def _publish(stage: _Stage, connection: HTTPConnection, readers: Readers, closed: int) -> None:
+def _publish(stage: _Stage, reader: Connection, closed: int) -> None:
     """Ask for the day that has closed, as its first reader."""
     day = stage.crowd.day(closed)
     for path in (f"/dau/{day}", f"/mau?end={day}"):
-        _asked(connection, "GET", path)
+        _asked(reader, "GET", path)
     stage.published.through(closed)
-    month = day.replace(day=1)
-    readers.paths = (
-        f"/dau/{day}",
-        f"/mau?end={day}",
-        f"/series/dau?start={month}&end={day}",
-        f"/series/mau?start={month}&end={day}",
-        f"/stickiness?start={month}&end={day}",
-        "/budget/mau",
-        "/",
-    )
 
 
 def _back_up(stage: _Stage) -> None:
@@ -271,17 +281,11 @@ def _back_up(stage: _Stage) -> None:
 
 
 def _asked(
-    connection: HTTPConnection, method: str, path: str, body: dict[str, Any] | None = None
+    connection: Connection, method: str, path: str, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """An answer that must be good."""
-    key = _READ if method == "GET" else _INGEST
     content = None if body is None else json.dumps(body).encode()
-    try:
-        status, told = request(connection, method, path, key, content)
-    except (ConnectionError, OSError):
-        # It was idle for longer than the service keeps a connection.
-        connection.close()
-        status, told = request(connection, method, path, key, content)
+    status, told = connection.ask(method, path, content)
     if status not in {_OK, _ACCEPTED}:
         message = f"{method} {path} was answered with {status}: {told.decode()}"
         raise RuntimeError(message)
@@ -289,51 +293,9 @@ def _asked(
     return found
 
 
-def _judged(
-    lived: Sequence[dict[str, Any]],
-    samples: Sequence[dict[str, float]],
-    refused: dict[int, int],
-) -> list[Verdict]:
-    """What the figures of the days say."""
-
-    def daily(name: str, by: Any = np.median) -> list[float]:
-        """A sampled figure by day, for days that have a sample."""
-        return [
-            float(by(values))
-            for day in range(len(lived))
-            if (values := [each[name] for each in samples if each["day"] == day])
-        ]
-
-    def of(name: str) -> list[float]:
-        return [float(each[name]) for each in lived]
-
-    known = of("known_users")
-    return [
-        flat_memory("memory of the service", daily("resident_mib"), known),
-        flat_memory("size of the store's file", daily("store_mib"), known),
-        bounded("write-ahead log", daily("wal_mib", max), _MOST_WAL_MIB, "MiB"),
-        flat_memory("all other files but backups", daily("others_mib"), known),
-        bounded("events that wait", daily("waiting_events", max), _MOST_WAITING, "events"),
-        bounded("erasures that wait", daily("erasures_waiting", max), _MOST_ERASURES, "erasures"),
-        level("open files", daily("open_files")),
-        level("threads", daily("threads")),
-        steady("events/s", of("events_a_second"), most_ratio=1.25, slack=0, rises=False),
-        steady("p50 of ingestion, ms", of("p50_ms"), most_ratio=1.25, slack=2, rises=True),
-        steady("p99 of ingestion, ms", of("p99_ms"), most_ratio=1.5, slack=10, rises=True),
-        steady("p50 of readers, ms", of("read_p50_ms"), most_ratio=1.25, slack=2, rises=True),
-        steady("p99 of readers, ms", of("read_p99_ms"), most_ratio=1.5, slack=10, rises=True),
-        no_drift(
-            "answers to readers",
-            {str(status): count for status, count in refused.items()},
-            sum(int(each["reads"]) for each in lived),
-        ),
-    ]
-
-
 def _budget(running: Running, published: Published) -> Verdict:
     """Whether each period has exactly the releases that were made, within its cap."""
-    port = urlsplit(running.url).port or 0
-    connection = HTTPConnection("127.0.0.1", port, timeout=300)
+    connection = Connection(urlsplit(running.url).port or 0, _READ)
     periods = _asked(connection, "GET", "/budget")["periods"]
     connection.close()
     stated = {(each["metric"], each["period"]): each for each in periods}
