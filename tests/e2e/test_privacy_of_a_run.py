@@ -38,12 +38,14 @@ FIRST = date(2031, 6, 1)
 DAYS = 30
 LAST = FIRST + timedelta(days=DAYS - 1)
 WINDOW = 30
+MOST_EVENTS = 30_000
 SETTINGS = {
     "HASH_SALT_SECRET": SECRET,
     "READ_API_KEY": str(KEYS["reader"]),
     "INGEST_API_KEY": str(KEYS["ingester"]),
     "ADMIN_API_KEY": str(KEYS["admin"]),
     "LATENESS_HOURS": "0",
+    "MAX_BATCH_EVENTS": str(MOST_EVENTS),
     # The widest noise that there is: the smallest price at a tiny δ.
     "DELTA": "1e-60",
     "ADVANCED_DELTA": "1e-60",
@@ -184,6 +186,10 @@ def refused(audience: Audience, day: int) -> None:
     for partial, status in ((False, 422), (True, 200)):
         sent = {"json": {"events": bad}, "params": {"partial": partial}}
         assert audience.ask("ingester", "POST", "/event", **sent).status_code == status
+    too_many = {"events": [event("someone", today)] * (MOST_EVENTS + 1)}
+    assert audience.ask("ingester", "POST", "/event", json=too_many).status_code == 413
+    long = {"X-Long": "x" * 40_000}
+    assert audience.ask("ingester", "GET", "/budget", headers=long).status_code == 431
     leaving = [event(each, today, "-", scope="user") for each in ids([20_500, 20_501])]
     assert audience.ask("ingester", "POST", "/event", json={"events": leaving}).is_success
 
@@ -291,7 +297,7 @@ def test_no_answer_tells_a_true_number_an_id_a_pseudonym_or_a_key(month: Month) 
         for find in month.telltales.search(each.everything)
     }
     assert not found
-    assert {200, 400, 401, 403, 404, 409, 415, 422, 429} <= {
+    assert {200, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 431} <= {
         each.answer.status_code for each in told
     }
 

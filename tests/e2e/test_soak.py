@@ -20,7 +20,7 @@ JUDGED = {
     "people past the retention",
     "totals that the series measured",
     "noise of the measurements",
-    "true numbers outside of their bands",
+    "values within six standard errors of the truth",
     "dpdau verify",
     "findings of dpdau doctor",
 }
@@ -56,7 +56,7 @@ def test_days_go_by_and_nothing_drifts(
     assert {each["what"] for each in results["verdicts"] if each["holds"]} == JUDGED
     assert all(day["events"] > 0 for day in results["days"])
     # On the first day nothing has been published that readers could ask for.
-    assert [day["reads"] > 0 for day in results["days"]] == [False, True, True]
+    assert results["days"][0]["reads"] == 0 < sum(day["reads"] for day in results["days"])
     assert [day["day"] for day in results["days"]] == ["2031-05-18", "2031-05-19", "2031-05-20"]
     # One user is seen, in the days and in the totals; nothing was wrong with the retention.
     assert held == [(False, True, False)]
