@@ -11,6 +11,7 @@ Run: make soak [SOAK_DAYS= SOAK_SECONDS= SOAK_USERS=]
 
 import argparse
 import json
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,8 @@ __all__ = ["SECRET", "main", "soak"]
 
 _PRESSURE = Path(__file__).with_name("_pressure.py")
 _READERS = Path(__file__).with_name("_readers.py")
-SECRET = "a secret that soaks"  # noqa: S105 - of a store that is deleted
-_READ, _INGEST, _ADMIN = ("key-of-readers-0123", "key-of-ingestion-0123", "key-of-admins-0123")
+SECRET = secrets.token_urlsafe(24)
+_READ, _INGEST, _ADMIN = (secrets.token_urlsafe(24) for _ in range(3))
 _SETTINGS = {
     "HASH_SALT_SECRET": SECRET,
     "READ_API_KEY": _READ,
