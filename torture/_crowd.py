@@ -19,7 +19,7 @@ HISTORY_DAYS = 61
 
 _ALIVE_AT_FIRST = 0.6
 _JOIN, _LEAVE = 0.005, 0.002
-_ACTIVE, _ACTIVE_BEFORE = 0.3, 0.03
+_ACTIVE = 0.1
 _LATE, _RETRACTED, _RETRACTED_LATER = 0.03, 0.02, 0.002
 _LATER_DAYS = 6
 _REPLAYED_DAYS = 5
@@ -81,9 +81,9 @@ class Crowd:
         return self.first + timedelta(days=number)
 
     def history(self) -> DayOfLife:
-        """What was sent before the first day of the run."""
+        """What was sent before the first day: as much as is sent later, so that nothing has to grow."""
         drawn = self._draw.random((HISTORY_DAYS, self.users), dtype=np.float32)
-        days, users = np.nonzero((drawn < _ACTIVE_BEFORE) & self._alive)
+        days, users = np.nonzero((drawn < _ACTIVE) & self._alive)
         nobody = np.zeros(0, dtype=np.int64)
         return DayOfLife(users, days, np.ones(len(users), np.bool_), nobody, nobody)
 
