@@ -115,6 +115,16 @@ load-test: $(DEVELOPMENT) ## put load on a service and check that nothing acknow
 		--seconds $(LOAD_RUNTIME) $(if $(LOAD_HOST),--host $(LOAD_HOST)) \
 		$(if $(LOAD_DATA_DIR),--data-dir $(LOAD_DATA_DIR))
 
+# See docs/reliability.md. The figures are of a machine that does nothing else.
+SOAK_DAYS ?= 30
+SOAK_SECONDS ?= 40
+SOAK_USERS ?= 1000000
+
+.PHONY: soak
+soak: $(DEVELOPMENT) ## let a service live through a month of simulated days at the highest rate (20 minutes)
+	@PYTHONPATH=bench $(BIN)/python torture/soak.py --days $(SOAK_DAYS) --seconds $(SOAK_SECONDS) \
+		--users $(SOAK_USERS)
+
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \

@@ -16,6 +16,7 @@ from dpdau.errors import (
     DayOutOfRangeError,
     InvalidValueError,
     LedgerDamagedError,
+    RequestKeyReusedError,
     SettingsError,
 )
 from dpdau.hashing import Sampler
@@ -109,6 +110,20 @@ class TestSamples:
         app = open_app(**THETA)
         other = next(each for each in IDS if each not in sampled_ids(store))
         assert app.erase([other]).users == 1
+
+    def test_a_request_key_that_comes_again_does_not_tell_who_is_in_the_sample(
+        self, store: MemoryStore, open_app: Any
+    ) -> None:
+        app = open_app(**THETA)
+        kept = sampled_ids(store)
+        others = [each for each in IDS if each not in kept]
+        for number, (first, second) in enumerate(
+            [(others[0], others[1]), (kept[0], others[0]), (kept[0], kept[1])]
+        ):
+            record = app.erase([first], f"request {number}")
+            assert app.erase([first, first], f"request {number}") == record
+            with pytest.raises(RequestKeyReusedError):
+                app.erase([second], f"request {number}")
 
     def test_removal_and_erasure_are_exact_on_the_sample(
         self, open_app: Any, store: MemoryStore

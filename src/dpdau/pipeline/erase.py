@@ -113,15 +113,16 @@ class Eraser:
             self._refuse(len(set(user_ids)), error)
             raise
         people = len(set(user_ids))
+        # Of everyone named: whether a key came again must not tell who is in a sample.
+        requests = (
+            [] if request_key is None else self._pseudonymizer.requests(request_key, user_ids)
+        )
         if self._sampler is not None:
             # Of the others nothing is known, and nothing may become known.
             user_ids = list(compress(user_ids, self._sampler.sampled(user_ids)))
         named = self._pseudonymizer.pseudonyms(user_ids)
         previous = self._pseudonymizer.previous_pseudonyms(user_ids)
         pseudonyms = np.unique(named)
-        requests = (
-            [] if request_key is None else self._pseudonymizer.requests(request_key, user_ids)
-        )
         with self._store.write() as transaction:
             admit(transaction, self._pseudonymizer, named, previous)
             for key, digest in requests:
