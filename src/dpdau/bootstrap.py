@@ -13,7 +13,13 @@ from pydantic import SecretStr
 
 from dpdau.application import Application
 from dpdau.config import Settings
-from dpdau.errors import SettingsError, StoreFullError, StoreReadOnlyError, WrongSecretError
+from dpdau.errors import (
+    SecretMissingError,
+    SettingsError,
+    StoreFullError,
+    StoreReadOnlyError,
+    WrongSecretError,
+)
 from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar, utc_now
 from dpdau.model.counting import Counting, sampling_exponent
@@ -39,6 +45,7 @@ from dpdau.store import (
     MemoryJournal,
     SqliteStore,
 )
+from dpdau.store.sqlite.inspection import inspecting
 
 __all__ = [
     "backups_of",
@@ -166,7 +173,7 @@ def secret_of(settings: Settings) -> str | None:
         return settings.hash_salt_secret.get_secret_value()
     path = secret_file_of(settings)
     try:
-        return path.read_text().strip() if path.exists() else None
+        return _read_secret(path) if path.exists() else None
     except OSError:
         raise StoreReadOnlyError(path) from None
 
@@ -235,16 +242,51 @@ def _secret(settings: Settings) -> str:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if settings.hash_salt_secret is not None:
             return settings.hash_salt_secret.get_secret_value()
-        path = directory / _SECRET_FILE
+        path = secret_file_of(settings)
         if not path.exists():
-            if (directory / _DATABASE_FILE).exists():
-                raise WrongSecretError
+            _require_new(settings)
             _create_secret(path)
-        return path.read_text().strip()
+        return _read_secret(path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise StoreFullError from None
+            raise StoreFullError(directory) from None
         raise StoreReadOnlyError(directory) from None
+
+
+def _require_new(settings: Settings) -> None:
+    """Pass if no store needs a secret that is gone.
+
+    Raises:
+        SecretMissingError: if there is a store that was made with one.
+        StoreError: if what is in its place is no store.
+    """
+    database, file = database_of(settings), secret_file_of(settings)
+    if not database.exists() or not database.stat().st_size:
+        return
+    # A process that starts at the same time makes the secret before the store.
+    if file.exists():
+        return
+    with inspecting(database, settings.store_busy_seconds) as found:
+        if found.reader.meta(KEY_CHECK) is not None:
+            raise SecretMissingError(database, file)
+
+
+def _read_secret(path: Path) -> str:
+    """The secret in a file.
+
+    Raises:
+        WrongSecretError: if it holds none.
+    """
+    try:
+        secret = path.read_text().strip()
+    except UnicodeDecodeError:
+        secret = ""
+    if not secret:
+        raise WrongSecretError(
+            f"{path} is empty or holds something else than a secret. Put it back from its copy, or "
+            "set HASH_SALT_SECRET to what it held."
+        )
+    return secret
 
 
 def _create_secret(path: Path) -> None:

@@ -7,6 +7,7 @@ id, a true count or anything else that depends on the activity data.
 
 from dpdau.errors.access import (
     ForbiddenError,
+    OutOfMemoryError,
     OverloadedError,
     RateLimitedError,
     ServerUnreachableError,
@@ -49,7 +50,9 @@ from dpdau.errors.releases import (
 from dpdau.errors.settings import SettingsError
 from dpdau.errors.store import (
     BackupError,
+    HeadNotKeptError,
     JournalDamagedError,
+    SecretMissingError,
     StoreBusyError,
     StoreCorruptError,
     StoreError,
@@ -57,6 +60,7 @@ from dpdau.errors.store import (
     StoreInUseError,
     StoreReadOnlyError,
     StoreVersionError,
+    TooManyFilesError,
     WrongSecretError,
 )
 
@@ -74,6 +78,7 @@ __all__ = [
     "EventsRefusedError",
     "FileUnreadableError",
     "ForbiddenError",
+    "HeadNotKeptError",
     "HeadTooLargeError",
     "HostRefusedError",
     "IncompatibleSketchError",
@@ -85,12 +90,14 @@ __all__ = [
     "LedgerRolledBackError",
     "MalformedBodyError",
     "MalformedRequestError",
+    "OutOfMemoryError",
     "OverloadedError",
     "RateLimitedError",
     "ReleaseNotFoundError",
     "RequestKeyReusedError",
     "RequestTimeoutError",
     "RouteNotFoundError",
+    "SecretMissingError",
     "ServerUnreachableError",
     "SettingsError",
     "StoreBusyError",
@@ -101,6 +108,7 @@ __all__ = [
     "StoreReadOnlyError",
     "StoreVersionError",
     "TooManyAtOnceError",
+    "TooManyFilesError",
     "UnauthorizedError",
     "UnknownMetricError",
     "UnsupportedMediaTypeError",

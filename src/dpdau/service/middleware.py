@@ -9,7 +9,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dpdau.errors import DpdauError
+from dpdau.errors import DpdauError, OutOfMemoryError
 from dpdau.service.admission import Admission
 from dpdau.service.logs import described
 from dpdau.service.metrics import OTHER_METHOD, UNMATCHED, ServiceMetrics
@@ -68,6 +68,9 @@ class RequestMiddleware:
             await self._answer(scope, receive, send_safely)
         except ClientDisconnect:
             status = _CLIENT_CLOSED_REQUEST
+        except MemoryError:
+            if not status:
+                await problem_response(scope, OutOfMemoryError())(scope, receive, send_safely)
         except Exception as error:  # noqa: BLE001 - the last resort must catch everything
             _log.error("fault", request_id=scope[REQUEST_ID], **described(error))
             if not status:
