@@ -29,6 +29,7 @@ from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ingest import Ingestor
+from dpdau.pipeline.leaps import LeapGuard
 from dpdau.pipeline.planning import Planner
 from dpdau.pipeline.ports import ErasureJournal, HeadCopy, Store
 from dpdau.pipeline.publish import CREATED_ON, Publisher
@@ -111,7 +112,7 @@ def build(
     eraser.start()
     guard = LedgerGuard(store, copy)
     guard.start()
-    publisher = Publisher(store, calendar, budget, rules, guard)
+    publisher = Publisher(store, calendar, budget, rules, guard, leaps=LeapGuard(clock))
     return Application(
         store=store,
         calendar=calendar,
