@@ -488,6 +488,17 @@ class TestUpkeep:
         assert [message[:14] for message in report.refused] == ["The dau budget"]
         assert report.due_days == 19
 
+    def test_a_clock_that_goes_back_a_month_opens_no_former_period(
+        self, open_app: Any, clock: FakeClock
+    ) -> None:
+        app = open_app()
+        app.release(Metric.MAU, YESTERDAY)
+        rows = len(app.ledger())
+        clock.advance(days=-30)
+        assert app.upkeep.run().published == []
+        assert app.publisher.due().days == 0
+        assert len(app.ledger()) == rows
+
     def test_a_clock_that_leapt_publishes_nothing_new_and_shows_what_there_is(
         self, open_app: Any, clock: FakeClock
     ) -> None:

@@ -283,7 +283,8 @@ class Publisher:
                 if key.metric is rules.metric and key.window_days == rules.window_days
             }
             created_on = date.fromisoformat(reader.meta(CREATED_ON) or date.max.isoformat())
-            candidates = {Period.named(name) for name in running}
+            # After the clock went back, a period may run that has not begun.
+            candidates = {period for period in map(Period.named, running) if period.first <= end}
             if end >= created_on:
                 first = self._calendar.period_of(created_on).first
                 candidates.update(self._periods(first, end))
