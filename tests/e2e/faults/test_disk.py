@@ -3,16 +3,19 @@
 import errno
 import os
 import shutil
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from _interpose import Action, Call, Interposer, library
 from _process import Installation
-from support.installations import NOW, TODAY, YESTERDAY, Visitor, installed, told, visited
+from support.installations import NOW, TODAY, YESTERDAY, installed, told, visited
 
 LOG, HEAD, JOURNAL = "sqlite3-wal", "ledger.head", "erasures.journal"
 
@@ -61,15 +64,14 @@ def test_what_could_not_be_written_or_synced_is_not_acknowledged_and_nothing_els
             disk.disarm()
             # No restart, and the transaction that takes the place of the failed one is whole.
             assert visitor.send(f"after-{number}").status_code == 200
+        # What is in memory and, after a crash, what is on the disk are the same.
+        expected = len(visitor.acknowledged[YESTERDAY])
+        assert visitor.dau().json()["estimate"] == expected
         assert visitor.get("/ledger/verify").json()["rows"] == len(visitor.rows())
         running.kill()
-    check_after_a_crash(installation, visitor)
-
-
-def check_after_a_crash(installation: Installation, visitor: Visitor) -> None:
     with visited(installation) as (_, again):
-        counted = again.dau().json()["estimate"]
-        assert counted == len(visitor.acknowledged[YESTERDAY])
+        revised = again.client.post("/revise", json={"metric": "dau", "day": str(YESTERDAY)})
+        assert revised.json()["estimate"] == expected
         assert again.get("/ledger/verify").json()["valid"] is True
 
 
@@ -163,6 +165,38 @@ def test_a_backup_that_cannot_be_written_leaves_nothing_behind(
     disk.disarm()
     assert installation.run("backup").returncode == 0
     assert len(list(backups.glob("*.sqlite3"))) == 1
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {"DATA_DIR": str(tmp_path), "SERVICE_PORT": str(port), "LOG_FORMAT": "json"}
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dpdau", "serve"], env=environment, cwd=tmp_path, stderr=full
+        )
+    try:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=20)
+        ) as client:
+            assert client.get("/readyz").status_code == 200
+            assert client.get("/nowhere").status_code == 404
+            assert client.post("/erasure", json={"user_id": "ada"}).json()["state"] == "done"
+            upkeep = "dp_upkeep_last_success_timestamp_seconds "
+            (line,) = (
+                line for line in client.get("/metrics").text.splitlines() if line.startswith(upkeep)
+            )
+            assert float(line.removeprefix(upkeep)) > 0
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
