@@ -193,7 +193,9 @@ def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else(tmp_path: Path) -
             )
             assert float(line.removeprefix(upkeep)) > 0
         process.terminate()
-        assert process.wait(60) == 0
+        # 120 is Python's own, for what it could not write last.
+        assert process.wait(60) in {0, 120}
+        assert not list(tmp_path.glob("*-wal"))
     finally:
         process.kill()
         process.wait()
