@@ -278,16 +278,13 @@ def _read_secret(path: Path) -> str:
     Raises:
         WrongSecretError: if it holds none.
     """
-    try:
-        secret = path.read_text().strip()
-    except UnicodeDecodeError:
-        secret = ""
-    if not secret:
-        raise WrongSecretError(
-            f"{path} is empty or holds something else than a secret. Put it back from its copy, or "
-            "set HASH_SALT_SECRET to what it held."
-        )
-    return secret
+    with suppress(UnicodeDecodeError):
+        if secret := path.read_text().strip():
+            return secret
+    raise WrongSecretError(
+        f"{path} is empty or holds something else than a secret. Put it back from its copy, or set "
+        "HASH_SALT_SECRET to what it held."
+    )
 
 
 def _create_secret(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError
+from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError, TooManyFilesError
 from dpdau.store import HeadFile, MemoryHead
 
 
@@ -59,6 +59,7 @@ def test_those_who_change_it_at_once_take_turns(path: Path) -> None:
     [
         (errno.ENOSPC, StoreFullError),
         (errno.EROFS, StoreReadOnlyError),
+        (errno.EMFILE, TooManyFilesError),
         (errno.EIO, StoreError),
     ],
 )
