@@ -85,7 +85,7 @@ class Visitor:
 
 def told(answer: httpx.Response, status: int, kind: str) -> str:
     """What a problem says, if it is the one that was expected."""
-    assert (answer.status_code, answer.json()["type"]) == (status, kind), answer.text
+    assert (answer.status_code, answer.json().get("type")) == (status, kind), answer.text
     detail: str = answer.json()["detail"]
     return detail
 
