@@ -14,7 +14,13 @@ from pydantic import SecretStr
 
 from dpdau.application import Application
 from dpdau.config import Settings
-from dpdau.errors import SettingsError, StoreFullError, StoreReadOnlyError, WrongSecretError
+from dpdau.errors import (
+    SecretMissingError,
+    SettingsError,
+    StoreFullError,
+    StoreReadOnlyError,
+    WrongSecretError,
+)
 from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar, utc_now
 from dpdau.model.counting import Counting, sampling_exponent
@@ -24,6 +30,7 @@ from dpdau.pipeline.caps import CapRaiser
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ingest import Ingestor
+from dpdau.pipeline.leaps import LeapGuard
 from dpdau.pipeline.planning import Planner
 from dpdau.pipeline.ports import ErasureJournal, HeadCopy, Store
 from dpdau.pipeline.publish import CREATED_ON, Publisher
@@ -103,7 +110,7 @@ def build(
     eraser.start()
     guard = LedgerGuard(store, copy)
     guard.start()
-    publisher = Publisher(store, calendar, budget, rules, guard)
+    publisher = Publisher(store, calendar, budget, rules, guard, leaps=LeapGuard(clock))
     return Application(
         store=store,
         calendar=calendar,
@@ -194,7 +201,7 @@ def secret_of(settings: Settings) -> str | None:
         return settings.hash_salt_secret.get_secret_value()
     path = secret_file_of(settings)
     try:
-        return path.read_text().strip() if path.exists() else None
+        return _read_secret(path) if path.exists() else None
     except OSError:
         raise StoreReadOnlyError(path) from None
 
@@ -263,17 +270,45 @@ def _secret(settings: Settings, store: Store) -> str:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if settings.hash_salt_secret is not None:
             return settings.hash_salt_secret.get_secret_value()
-        path = directory / _SECRET_FILE
+        path = secret_file_of(settings)
         if not path.exists():
-            with store.read() as reader:
-                if reader.meta(KEY_CHECK) is not None:
-                    raise WrongSecretError
+            _require_new(settings, store)
             _create_secret(path)
-        return path.read_text().strip()
+        return _read_secret(path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise StoreFullError from None
+            raise StoreFullError(directory) from None
         raise StoreReadOnlyError(directory) from None
+
+
+def _require_new(settings: Settings, store: Store) -> None:
+    """Pass if the store needs no secret that is gone.
+
+    Raises:
+        SecretMissingError: if it was made with one.
+    """
+    with store.read() as reader:
+        is_new = reader.meta(KEY_CHECK) is None
+    file = secret_file_of(settings)
+    # A process that starts at the same time makes the secret before it claims the store.
+    if not is_new and not file.exists():
+        is_file = settings.service_database_url is None
+        raise SecretMissingError(database_of(settings) if is_file else "the database", file)
+
+
+def _read_secret(path: Path) -> str:
+    """The secret in a file.
+
+    Raises:
+        WrongSecretError: if it holds none.
+    """
+    with suppress(UnicodeDecodeError):
+        if secret := path.read_text().strip():
+            return secret
+    raise WrongSecretError(
+        f"{path} is empty or holds something else than a secret. Put it back from its copy, or set "
+        "HASH_SALT_SECRET to what it held."
+    )
 
 
 def _create_secret(path: Path) -> None:

@@ -11,8 +11,16 @@ import pytest
 from dpdau import bootstrap
 from dpdau.bootstrap import build, open_store
 from dpdau.config import load_settings
-from dpdau.errors import SettingsError, StoreFullError, StoreReadOnlyError, WrongSecretError
+from dpdau.errors import (
+    SecretMissingError,
+    SettingsError,
+    StoreCorruptError,
+    StoreFullError,
+    StoreReadOnlyError,
+    WrongSecretError,
+)
 from dpdau.model.releases import Metric
+from dpdau.store import SqliteStore
 from support import FakeClock
 
 SECRET, OTHER = "a secret of sixteen", "another secret of it"
@@ -43,12 +51,41 @@ def test_another_secret_is_refused_and_the_former_one_works_again(tmp_path: Path
     assert not (tmp_path / "secret").exists()
 
 
-def test_a_lost_secret_is_not_replaced(tmp_path: Path) -> None:
+def test_a_lost_secret_is_not_replaced_and_where_it_was_looked_for_is_told(tmp_path: Path) -> None:
     start(tmp_path)
+    secret = (tmp_path / "secret").read_text()
     (tmp_path / "secret").unlink()
-    with pytest.raises(WrongSecretError):
+    with pytest.raises(SecretMissingError, match=f"not set and {tmp_path}/secret does not exist"):
         start(tmp_path)
     assert not (tmp_path / "secret").exists()
+    start(tmp_path, hash_salt_secret=secret)
+
+
+def test_what_is_no_store_is_not_said_to_miss_its_secret(tmp_path: Path) -> None:
+    (tmp_path / "dpdau.sqlite3").write_text("no database at all, but some text" * 99)
+    with pytest.raises(StoreCorruptError, match="is damaged or is not a dpdau store"):
+        start(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["dpdau.sqlite3"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe"])
+def test_a_file_without_a_secret_in_it_is_told(tmp_path: Path, content: bytes) -> None:
+    start(tmp_path)
+    (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(WrongSecretError, match="secret is empty or holds something else"):
+        start(tmp_path)
+
+
+def test_a_store_that_was_never_claimed_gets_a_secret(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "dpdau.sqlite3").close()
+    start(tmp_path)
+    assert (tmp_path / "secret").exists()
+
+
+def test_an_empty_file_in_place_of_a_store_gets_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "dpdau.sqlite3").touch()
+    start(tmp_path)
+    assert (tmp_path / "secret").exists()
 
 
 def test_programs_that_start_at_once_agree_on_the_secret(tmp_path: Path) -> None:

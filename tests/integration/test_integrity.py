@@ -332,8 +332,9 @@ def test_private_state_without_a_series_is_found(tmp_path: Path) -> None:
 
 
 def test_private_state_may_be_gone_once_its_retention_is_over(
-    tmp_path: Path, store: MemoryStore
+    tmp_path: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dpdau.pipeline.upkeep.BELIEVED_AFTER", timedelta(0))
     clock = FakeClock(datetime(2027, 6, 1, 12, tzinfo=UTC))
     with application(tmp_path, store=store, clock=clock, **SETTINGS) as app:
         app.upkeep.run()

@@ -12,6 +12,7 @@ import pytest
 from dpdau.application import Application
 from dpdau.errors import (
     BudgetExhaustedError,
+    ClockLeaptError,
     DayOpenError,
     DayOutOfRangeError,
     InvalidValueError,
@@ -487,9 +488,45 @@ class TestUpkeep:
         assert [message[:14] for message in report.refused] == ["The dau budget"]
         assert report.due_days == 19
 
-    def test_activity_past_the_retention_is_dropped(
-        self, open_app: Any, clock: FakeClock, store: MemoryStore
+    def test_a_clock_that_goes_back_a_month_opens_no_former_period(
+        self, open_app: Any, clock: FakeClock
     ) -> None:
+        app = open_app()
+        app.release(Metric.MAU, YESTERDAY)
+        rows = len(app.ledger())
+        clock.advance(days=-30)
+        assert app.upkeep.run().published == []
+        assert app.publisher.due().days == 0
+        assert len(app.ledger()) == rows
+
+    def test_a_clock_that_leapt_publishes_nothing_new_and_shows_what_there_is(
+        self, open_app: Any, clock: FakeClock
+    ) -> None:
+        app = open_app()
+        released = app.release(Metric.DAU, YESTERDAY)
+        clock.advance(days=365)
+        for question in (
+            lambda: app.release(Metric.DAU, TODAY),
+            lambda: list(app.publish()),
+            app.upkeep.run,
+        ):
+            with pytest.raises(ClockLeaptError, match="2025-11-20 12:00 to 2026-11-20 12:00"):
+                question()
+        assert app.release(Metric.DAU, YESTERDAY).estimate == released.estimate
+        shown = app.series(Metric.DAU, YESTERDAY, TODAY + timedelta(days=40))
+        assert shown.releases[-1].day == YESTERDAY
+        clock.advance(days=-364)
+        assert app.release(Metric.DAU, TODAY).day == TODAY
+
+    def test_activity_past_the_retention_is_dropped(
+        self,
+        open_app: Any,
+        clock: FakeClock,
+        store: MemoryStore,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for module in ("leaps", "upkeep"):
+            monkeypatch.setattr(f"dpdau.pipeline.{module}.BELIEVED_AFTER", timedelta(0))
         app = open_app()
         oldest = TODAY - timedelta(days=400)
         send(app, Event("ada", oldest), Event("ada", oldest + timedelta(days=1)))

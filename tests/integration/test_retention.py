@@ -1,6 +1,7 @@
 """Retention: what is past it goes, and people of whom nothing is left are forgotten."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from pyroaring import BitMap
 
 from dpdau.application import Application
+from dpdau.errors import ClockLeaptError, HastyRetentionError
 from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline import retention
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Store
 from dpdau.pipeline.retention import Retention
+from dpdau.pipeline.upkeep import Upkeep
 from dpdau.privacy.flippancy import LimiterState
 from support import EXACT, Event, FakeClock, application, columns
 from support.stores import OPENERS
@@ -241,3 +244,81 @@ def test_the_forgotten_are_outdated_no_more(app: Application, store: Store) -> N
     drop(app)
     with store.read() as reader:
         assert reader.members(OUTDATED, OUTDATED) == reader.known_users()
+
+
+class Waiting:
+    """Upkeep of an app, in a process that has run for as long as it is told."""
+
+    def __init__(self, app: Application) -> None:
+        self.hours = 0.0
+        self._upkeep = Upkeep(
+            app.calendar,
+            app.eraser,
+            app.publisher,
+            Retention(app.store),
+            elapsed=lambda: 3_600 * self.hours,
+        )
+
+    def run(self) -> None:
+        """A round of upkeep in which only retention may fail, since the clock leaps."""
+        with suppress(ClockLeaptError):
+            self._upkeep.run()
+
+    def waits(self) -> bool:
+        try:
+            self.run()
+        except HastyRetentionError as error:
+            assert "more than 35 days at once" in error.message  # noqa: PT017 - one of two ends
+            return True
+        return False
+
+
+def leave_activity(app: Application) -> None:
+    send(app, "ada")
+
+
+def leave_a_tombstone(app: Application) -> None:
+    app.erase(["ada"])
+
+
+def leave_a_series(app: Application) -> None:
+    count(app, 1)
+
+
+@pytest.mark.parametrize("leave", [leave_activity, leave_a_tombstone, leave_a_series])
+def test_a_clock_that_leaps_drops_nothing_before_it_has_stood_for_hours(
+    app: Application, clock: FakeClock, leave: Callable[[Application], None]
+) -> None:
+    leave(app)
+    upkeep = Waiting(app)
+    assert not upkeep.waits()
+    clock.advance(days=365)
+    for upkeep.hours in (0, 1, 11.9):
+        assert upkeep.waits()
+    upkeep.hours = 12
+    assert not upkeep.waits()
+    with app.store.read() as reader:
+        assert not reader.members(1, TODAY.toordinal())
+        assert len(reader.tombstones()) == 0
+        assert "2025-11" not in {key.period for key in reader.series_keys()}
+
+
+def test_a_clock_that_is_put_right_again_drops_nothing(app: Application, clock: FakeClock) -> None:
+    send(app, "ada")
+    upkeep = Waiting(app)
+    clock.advance(days=365)
+    assert upkeep.waits()
+    clock.advance(days=-365)
+    upkeep.hours = 24
+    assert not upkeep.waits()
+    clock.advance(days=365)
+    assert upkeep.waits()
+    assert index_of(app, "ada") >= 0
+
+
+def test_what_a_month_brings_is_dropped_at_once(app: Application, clock: FakeClock) -> None:
+    send(app, "ada")
+    upkeep = Waiting(app)
+    clock.advance(days=RETENTION_DAYS + 31)
+    assert not upkeep.waits()
+    assert index_of(app, "ada") == -1

@@ -1,6 +1,8 @@
 """An older store put back: noticed, named, and charged before anything goes on."""
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +16,7 @@ import pytest
 from dpdau.application import Application
 from dpdau.errors import (
     DayOutOfRangeError,
+    HeadNotKeptError,
     InputError,
     InvalidValueError,
     LedgerDamagedError,
@@ -317,12 +320,12 @@ def test_a_copy_that_a_crash_left_behind_is_moved_before_the_value_leaves(
     with monkeypatch.context() as patch:
         patch.setattr(HeadFile, "replace", crash)
         for _ in range(2):
-            with pytest.raises(StoreError, match="second disk"):
+            with pytest.raises(StoreError, match="no value leaves"):
                 app.release(Metric.DAU, YESTERDAY)
     assert (len(app.ledger()), disk.remembered()["sequence"]) == (1, 1)
     with monkeypatch.context() as patch:
         patch.setattr(HeadFile, "replace", crash)
-        with pytest.raises(StoreError, match="second disk"):
+        with pytest.raises(StoreError, match="no value leaves"):
             app.release(Metric.DAU, YESTERDAY - timedelta(days=1))
     with start() as other:
         assert disk.remembered()["sequence"] == 2
@@ -337,6 +340,23 @@ def test_a_copy_out_of_reach_stops_releases_not_events(
     with pytest.raises(StoreError):
         app.release(Metric.DAU, YESTERDAY)
     app.ingestor.apply(app.ingestor.pseudonymize(columns([Event("ada", YESTERDAY)])))
+
+
+def test_a_value_whose_row_is_in_the_ledger_only_waits_for_the_copy_and_is_paid_once(
+    start: Callable[..., Application], disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    app = start()
+    with monkeypatch.context() as patch:
+        patch.setattr("dpdau.store.head.replace_durably", full)
+        for _ in range(2):
+            with pytest.raises(HeadNotKeptError, match=r"\(disk full\), so no value leaves"):
+                app.release(Metric.DAU, YESTERDAY)
+    released = app.release(Metric.DAU, YESTERDAY)
+    assert released.budget.releases == 1
+    assert disk.remembered()["sequence"] == 1
 
 
 def test_the_copy_is_kept_where_the_setting_says(

@@ -4,6 +4,7 @@ from dpdau.errors.base import DpdauError
 
 __all__ = [
     "ForbiddenError",
+    "OutOfMemoryError",
     "OverloadedError",
     "RateLimitedError",
     "ServerUnreachableError",
@@ -71,6 +72,23 @@ class OverloadedError(DpdauError):
         super().__init__(
             "Too many events wait to be written, so this batch was not accepted. "
             "Try again in a second."
+        )
+
+
+class OutOfMemoryError(DpdauError):
+    """The machine has no memory left for a request."""
+
+    slug = "out-of-memory"
+    title = "Out of memory"
+    http_status = 503
+    exit_code = 5
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The service has too little memory for this request now, so it was not carried out. "
+            "Try again, in smaller batches; its operator should allow it more memory or lower "
+            "MAX_BODY_BYTES and MAX_BATCH_EVENTS."
         )
 
 

@@ -1,6 +1,7 @@
 """What cannot be published, and records that are missing or do not hold."""
 
-from datetime import date
+import math
+from datetime import date, datetime, timedelta
 
 from dpdau.errors.base import DpdauError
 from dpdau.errors.input import InputError
@@ -8,10 +9,12 @@ from dpdau.errors.input import InputError
 __all__ = [
     "BudgetExhaustedError",
     "CalibrationError",
+    "ClockLeaptError",
     "DayOpenError",
     "DayOutOfRangeError",
     "ErasureNotFoundError",
     "ErasureUnfinishedError",
+    "HastyRetentionError",
     "InvalidPlanError",
     "LedgerDamagedError",
     "LedgerRolledBackError",
@@ -47,6 +50,41 @@ class DayOutOfRangeError(DpdauError):
     def __init__(self, day: date, reason: str) -> None:
         self.day = day
         super().__init__(f"{day} cannot be released: {reason}.", day=day.isoformat())
+
+
+class ClockLeaptError(DpdauError):
+    """The clock of a running process leapt ahead, and nothing irrevocable follows it at once."""
+
+    slug = "clock-leapt"
+    title = "Clock leapt ahead"
+    http_status = 503
+    exit_code = 10
+
+    def __init__(self, expected: datetime, found: datetime, doubted: timedelta) -> None:
+        self.retry_after_seconds = math.ceil(doubted.total_seconds())
+        super().__init__(
+            f"The clock leapt from {expected:%Y-%m-%d %H:%M} to {found:%Y-%m-%d %H:%M} UTC while "
+            "this ran. Published values stay readable, and nothing new is published until it is "
+            f"set back or has stood for {math.ceil(doubted / timedelta(hours=1))} more hours. If "
+            "it is right now, a restart says so."
+        )
+
+
+class HastyRetentionError(DpdauError):
+    """Retention would drop very many days at once; it waits, for whoever wants to prevent it."""
+
+    slug = "retention-waits"
+    title = "Retention waits"
+    http_status = 503
+    exit_code = 10
+
+    def __init__(self, first_kept: date, leap: timedelta, waits: timedelta) -> None:
+        super().__init__(
+            f"Everything before {first_kept} is past its retention, which is more than "
+            f"{leap.days} days at once. So it is dropped only when this has run for "
+            f"{math.ceil(waits / timedelta(hours=1))} more hours. If the clock or RETENTION_DAYS "
+            "is wrong, put it right before; if both are right, nothing has to be done."
+        )
 
 
 class BudgetExhaustedError(DpdauError):

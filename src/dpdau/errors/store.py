@@ -10,7 +10,9 @@ __all__ = [
     "DatabaseAccessError",
     "DatabaseUnfitError",
     "DatabaseUnreachableError",
+    "HeadNotKeptError",
     "JournalDamagedError",
+    "SecretMissingError",
     "StoreBusyError",
     "StoreCorruptError",
     "StoreError",
@@ -18,6 +20,7 @@ __all__ = [
     "StoreInUseError",
     "StoreReadOnlyError",
     "StoreVersionError",
+    "TooManyFilesError",
     "WrongSecretError",
 ]
 
@@ -40,8 +43,8 @@ class StoreBusyError(StoreError):
 
     def __init__(self, waited_seconds: float) -> None:
         super().__init__(
-            f"The store was locked by another process for {waited_seconds:g} s. "
-            "Nothing was changed; try again, or find the process that holds the lock."
+            f"The store was locked for {waited_seconds:g} s (STORE_BUSY_SECONDS). Nothing was "
+            "changed; try again, or find the process that holds the lock."
         )
 
 
@@ -75,8 +78,41 @@ class StoreFullError(StoreError):
     title = "Disk full"
     http_status = 507
 
-    def __init__(self, what: str = "The disk that holds DATA_DIR is full.") -> None:
-        super().__init__(f"{what} Nothing was changed; free space.")
+    def __init__(self, place: Path | str = "DATA_DIR") -> None:
+        super().__init__(
+            f"The disk that holds {place} is full. Nothing was changed; free space, "
+            "and it goes on by itself."
+        )
+
+
+class TooManyFilesError(StoreError):
+    """The process has as many files and connections open as the system lets it."""
+
+    slug = "too-many-files"
+    title = "Too many open files"
+    retry_after_seconds = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The service has as many files and connections open as the system lets it. Nothing "
+            "was changed; try again, or raise the limit of open files (ulimit -n, LimitNOFILE) "
+            "above twice MAX_CONNECTIONS."
+        )
+
+
+class HeadNotKeptError(StoreError):
+    """The ledger grew, and the copy of its head could not follow; values wait for it."""
+
+    slug = "ledger-head-not-kept"
+    title = "Copy of the ledger's head not written"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"The copy of the ledger's head could not be written ({cause.lower()}), so no value "
+            "leaves until it can. What the ledger recorded meanwhile stands and is paid for: ask "
+            "for the value again, and do not repeat a revision or a raised cap before looking at "
+            "the ledger."
+        )
 
 
 class StoreReadOnlyError(StoreError):
@@ -181,6 +217,22 @@ class StoreVersionError(StoreError):
         )
 
 
+class SecretMissingError(StoreError):
+    """The store has a secret, and neither the settings nor the data directory do."""
+
+    slug = "secret-missing"
+    title = "Secret missing"
+    exit_code = 2
+
+    def __init__(self, store: Path | str, file: Path) -> None:
+        super().__init__(
+            f"{store} was made with a secret, and there is none now: HASH_SALT_SECRET is not "
+            f"set and {file} does not exist. Nothing was changed; put that file back from its "
+            "copy, or set HASH_SALT_SECRET to what it held. A new secret would count every person "
+            "twice, so none is made."
+        )
+
+
 class WrongSecretError(StoreError):
     """The secret, or the previous one, is not what the store's pseudonyms were made with."""
 
@@ -191,7 +243,8 @@ class WrongSecretError(StoreError):
     def __init__(self, message: str | None = None) -> None:
         super().__init__(
             message
-            or "HASH_SALT_SECRET is not the secret of this store's pseudonyms. Counting with "
-            "another one would count every person twice: set the former secret again. To replace "
-            "it, set HASH_SALT_SECRET_PREVIOUS to the former one too."
+            or "HASH_SALT_SECRET is not the secret of this store's pseudonyms (where it is not "
+            "set, the file `secret` in DATA_DIR holds it). Counting with another one would count "
+            "every person twice: set the former secret again. To replace it, set "
+            "HASH_SALT_SECRET_PREVIOUS to the former one too."
         )

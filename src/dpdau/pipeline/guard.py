@@ -14,7 +14,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from dpdau.errors import LedgerDamagedError, LedgerRolledBackError, StoreError
+from dpdau.errors import (
+    HeadNotKeptError,
+    LedgerDamagedError,
+    LedgerRolledBackError,
+    StoreError,
+)
 from dpdau.model.ledger import LedgerKind, LedgerRow, verify_chain
 from dpdau.pipeline.head import NOTHING, Head, following
 from dpdau.pipeline.ports import HeadCopy, Reader, Store, Transaction
@@ -55,7 +60,7 @@ class LedgerGuard:
 
         Raises:
             LedgerDamagedError: if the ledger does not fit its hashes or its copy.
-            StoreError: if the copy cannot be moved; the rows stand, but no value may leave.
+            HeadNotKeptError: if the copy cannot be moved; the rows stand, but no value may leave.
         """
         with self._store.write() as transaction:
             self._require(transaction, self.remembered())
@@ -102,7 +107,7 @@ class LedgerGuard:
         If the ledger is damaged or was rolled back, what it has is read all the same.
 
         Raises:
-            StoreError: if the copy cannot be moved.
+            HeadNotKeptError: if the copy cannot be moved.
         """
         with self._store.read() as reader:
             newest = reader.ledger_head()
@@ -127,10 +132,12 @@ class LedgerGuard:
         Raises:
             LedgerDamagedError: if the newer rows do not continue what it remembers.
             LedgerRolledBackError: if it remembers a row that the ledger does not have.
-            StoreError: if it cannot be written.
+            HeadNotKeptError: if it cannot be written; what the ledger has stands.
         """
+        reached = 0
 
         def moved(content: bytes | None) -> bytes | None:
+            nonlocal reached
             with self._store.read() as reader:
                 remembered = None if anew else _decoded(content)
                 fault = (
@@ -141,11 +148,16 @@ class LedgerGuard:
                 if remembered is None or not _has(reader, remembered):
                     remembered = NOTHING
                 head = _extended(remembered, reader.ledger(after=remembered.sequence))
-            self._covered = head.sequence
+            reached = head.sequence
             encoded = msgspec.json.encode(head, order="deterministic")
             return None if encoded == content else encoded
 
-        self._copy.replace(moved)
+        try:
+            self._copy.replace(moved)
+        except StoreError as error:
+            raise HeadNotKeptError(error.title) from error
+        # Only now: what could not be written covers no value.
+        self._covered = reached
 
 
 def contradiction(reader: Reader, copy: HeadCopy) -> LedgerRolledBackError | None:

@@ -18,6 +18,7 @@ from dpdau.model.calendar import Calendar, Period
 from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.guard import LedgerGuard
+from dpdau.pipeline.leaps import LeapGuard
 from dpdau.pipeline.ledger import latest_release
 from dpdau.pipeline.ondemand import Kept, OnDemandReleaser
 from dpdau.pipeline.ports import Store
@@ -71,11 +72,14 @@ class Publisher:
         budget: Budget,
         rules: Mapping[Metric, MetricRules],
         guard: LedgerGuard,
+        *,
+        leaps: LeapGuard,
     ) -> None:
         self._store = store
         self._calendar = calendar
         self._rules = rules
         self._guard = guard
+        self._leaps = leaps
         self._on_demand = OnDemandReleaser(guard, calendar, budget)
         self._series = SeriesPublisher(store, calendar, budget, guard)
 
@@ -89,6 +93,7 @@ class Publisher:
 
         Raises:
             InvalidValueError: if the window is none that can be counted.
+            ClockLeaptError: if the clock cannot be believed.
             DayOpenError: if the day has not closed.
             DayOutOfRangeError: if its data may already have been dropped.
             BudgetExhaustedError: if the budget has no room; nothing is spent.
@@ -100,6 +105,7 @@ class Publisher:
         if recorded is not None:
             self._guard.cover()
             return recorded
+        self._leaps.require_steady()
         self._calendar.require_closed(day)
         if self._in_series(rules, window_days):
             self._require_retained(self._calendar.period_of(day).first, window_days)
@@ -156,7 +162,7 @@ class Publisher:
         if not start <= end <= start + timedelta(days=_MAX_SERIES_DAYS):
             expected = f"a day from {start} on, at most {_MAX_SERIES_DAYS:,} days later"
             raise InvalidValueError("end", end.isoformat(), expected)
-        if publish and self._in_series(rules, window_days):
+        if publish and self._leaps.is_steady and self._in_series(rules, window_days):
             deque(self._publish_range(rules, start, end), maxlen=0)
         days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
         with self._store.read() as reader:
@@ -187,9 +193,11 @@ class Publisher:
             published only if `start` is given, since each day costs budget.
 
         Raises:
+            ClockLeaptError: if the clock cannot be believed.
             BudgetExhaustedError: if a metric's budget has no room, once all others have been
                 published; what was yielded before stands.
         """
+        self._leaps.require_steady()
         end = min(end, self._calendar.last_closed_day())
         if start is not None:
             # Earlier days cannot be measured any more, and there may be very many of them.
@@ -275,7 +283,8 @@ class Publisher:
                 if key.metric is rules.metric and key.window_days == rules.window_days
             }
             created_on = date.fromisoformat(reader.meta(CREATED_ON) or date.max.isoformat())
-            candidates = {Period.named(name) for name in running}
+            # After the clock went back, a period may run that has not begun.
+            candidates = {period for period in map(Period.named, running) if period.first <= end}
             if end >= created_on:
                 first = self._calendar.period_of(created_on).first
                 candidates.update(self._periods(first, end))

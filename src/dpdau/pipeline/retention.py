@@ -8,6 +8,7 @@ from pyroaring import BitMap
 
 from dpdau.errors import StoreBusyError
 from dpdau.model.calendar import Period
+from dpdau.pipeline.leaps import LEAP
 from dpdau.pipeline.ports import OUTDATED, Reader, Store, Tombstones, Transaction
 from dpdau.privacy.flippancy import LimiterState
 
@@ -36,6 +37,21 @@ class Retention:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def is_hasty(self, first_kept: date) -> bool:
+        """Whether far more than is due each day would be dropped, as after a leap of the clock.
+
+        Args:
+            first_kept: the first day that would be kept.
+        """
+        long_due = first_kept - LEAP
+        with self._store.read() as reader:
+            ended = (Period.named(key.period).last for key in reader.series_keys())
+            return (
+                any(last < long_due for last in ended)
+                or bool((reader.tombstones().recorded_on < long_due.toordinal()).any())
+                or bool(reader.members(_FIRST_DAY, long_due.toordinal() - 1))
+            )
 
     def drop(self, first_kept: date) -> None:
         """Drop what is past the retention, from the pages of files too.

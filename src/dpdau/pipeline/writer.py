@@ -110,7 +110,8 @@ class GroupCommitter:
         size = len(batch.events)
         with self._lock:
             full = self._waiting_events + size > self._max_waiting_events
-            if self._closed or (full and self._waiting_events):
+            # Nobody would ever be answered by a thread that is not there.
+            if self._closed or not self.is_running or (full and self._waiting_events):
                 raise OverloadedError
             self._waiting_events += size
             self._queue.put(batch)
@@ -151,18 +152,20 @@ class GroupCommitter:
 
     def _commit(self, group: list[_Batch]) -> None:
         started = time.perf_counter()
-        events = PseudonymousEvents.concatenate([batch.events for batch in group])
         outcome: IngestOutcome | None = None
         failure: BaseException | None = None
         try:
+            events = PseudonymousEvents.concatenate([batch.events for batch in group])
             outcome = self._ingestor.apply(events)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear it
             failure = error
         with self._lock:
-            self._waiting_events -= len(events)
-        self._report(GroupReport(outcome, len(group), time.perf_counter() - started))
-        for batch in group:
-            if failure is None:
-                batch.committed.set_result(None)
-            else:
-                batch.committed.set_exception(failure)
+            self._waiting_events -= sum(len(batch.events) for batch in group)
+        try:
+            self._report(GroupReport(outcome, len(group), time.perf_counter() - started))
+        finally:
+            for batch in group:
+                if failure is None:
+                    batch.committed.set_result(None)
+                else:
+                    batch.committed.set_exception(failure)

@@ -6,6 +6,7 @@ it answers in plain text. Here every wait has an end, and every answer is a prob
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -21,6 +22,7 @@ from dpdau.errors import (
     DpdauError,
     HeadTooLargeError,
     MalformedRequestError,
+    OutOfMemoryError,
     RequestTimeoutError,
     TooManyAtOnceError,
 )
@@ -132,6 +134,14 @@ class GuardedConnection(HttpToolsProtocol):
         self._stop_timing()
         self._stay()
 
+    def eof_received(self) -> bool:  # type: ignore[override] # uvicorn gives up every answer
+        """Give who sends nothing more the answers to what was sent whole; keep nobody else."""
+        is_waited_for = self._stage is not _Stage.BODY and not self._is_idle()
+        if is_waited_for:
+            # The newest of its requests; the end of that answer ends the connection.
+            self.cycle.keep_alive = False
+        return is_waited_for
+
     def data_received(self, data: bytes) -> None:
         """Parse what came, then see what is still to come."""
         super().data_received(data)
@@ -177,7 +187,10 @@ class GuardedConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
         """Answer what is no request, or two in one, and end the connection."""
-        self._refuse(MalformedRequestError())
+        # The parser gives errors of this side in disguise.
+        found = sys.exc_info()[1]
+        is_no_memory = found is not None and isinstance(found.__context__, MemoryError)
+        self._refuse(OutOfMemoryError() if is_no_memory else MalformedRequestError())
 
     # --- answers ---
 

@@ -1,5 +1,6 @@
 """What happens around every request: its id, admission, headers, metrics, log line, last resort."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dpdau.errors import DpdauError
+from dpdau.errors import DpdauError, OutOfMemoryError
 from dpdau.service.admission import Admission
 from dpdau.service.logs import described
 from dpdau.service.metrics import OTHER_METHOD, UNMATCHED, ServiceMetrics
@@ -30,6 +31,8 @@ _SAFE_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
+# What Python says where the system starts no thread, for which it has no error of its own.
+_NO_THREAD = "can't start new thread"
 _ID_BYTES = 16
 _IDS_AT_ONCE = 256
 
@@ -69,9 +72,13 @@ class RequestMiddleware:
         except ClientDisconnect:
             status = _CLIENT_CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001 - the last resort must catch everything
-            _log.error("fault", request_id=scope[REQUEST_ID], **described(error))
+            if _lacks_memory(error):
+                response = problem_response(scope, OutOfMemoryError())
+            else:
+                _log.error("fault", request_id=scope[REQUEST_ID], **described(error))
+                response = unexpected_problem(scope)
             if not status:
-                await unexpected_problem(scope)(scope, receive, send_safely)
+                await response(scope, receive, send_safely)
         finally:
             self._record(scope, status, 1_000 * (perf_counter() - started))
 
@@ -105,6 +112,15 @@ class RequestMiddleware:
     def _request_id(self, scope: Scope) -> str:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         return given.decode() if _WELL_FORMED_ID.fullmatch(given) else next(self._ids)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether nothing is wrong but that the system gives no more memory, or no thread."""
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and str(error) == _NO_THREAD)
+    )
 
 
 def _random_ids() -> Iterator[str]:

@@ -17,11 +17,12 @@ from starlette.types import Scope
 from dpdau.errors import (
     CommitUnknownError,
     DpdauError,
+    HeadNotKeptError,
     InputError,
     RouteNotFoundError,
     StoreBusyError,
     StoreError,
-    StoreFullError,
+    TooManyFilesError,
     UnauthorizedError,
 )
 
@@ -39,7 +40,8 @@ REQUEST_ID = "dpdau.request_id"
 """The key under which a request's ASGI scope holds its id."""
 
 _DEFAULT_RETRY_SECONDS = 30
-_SELF_EXPLAINING = (CommitUnknownError, StoreBusyError, StoreFullError)
+# Their messages name neither files nor machines.
+_SELF_EXPLAINING = (CommitUnknownError, HeadNotKeptError, StoreBusyError, TooManyFilesError)
 
 _log = structlog.get_logger("dpdau.service")
 
@@ -84,7 +86,7 @@ def problem_response(scope: Scope, error: DpdauError) -> ProblemResponse:
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("problem", type=error.slug, message=detail, request_id=scope[REQUEST_ID])
         if isinstance(error, StoreError) and not isinstance(error, _SELF_EXPLAINING):
-            # The message names files of this machine, which are for its operator only.
+            # Others name files of this machine, which are for its operator only.
             detail = f"{error.title}: nothing was changed. The server's log says more."
     headers = {}
     retry_after = error.retry_after_seconds

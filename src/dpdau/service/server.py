@@ -20,7 +20,7 @@ _KEEP_ALIVE_SECONDS = 30
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then answer what has begun, write what waits, and return.
+    """Serve until SIGINT, SIGTERM or SIGHUP, then answer what has begun, write what waits, and return.
 
     Raises:
         StoreError: if the store cannot be opened, or was made with another secret.
@@ -32,6 +32,9 @@ def serve(settings: Settings) -> None:
         # uvicorn raises the signal again once it has drained; the default action would end the
         # process before the store is closed.
         signal.signal(signal.SIGTERM, _exit)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            # A terminal that is closed ends it as SIGTERM does; `nohup` lets it go on.
+            signal.signal(signal.SIGHUP, _terminate)
         uvicorn.Server(config).run()
 
 
@@ -59,6 +62,10 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:

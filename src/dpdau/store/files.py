@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError
+from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError, TooManyFilesError
 
-__all__ = ["locked", "replace_durably", "translated"]
+__all__ = ["locked", "replace_durably", "sync", "translated"]
 
 _OWNER_ONLY = 0o600
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_MANY = {errno.EMFILE, errno.ENFILE}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
@@ -23,7 +24,9 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise StoreFullError from error
+            raise StoreFullError(path) from error
+        if error.errno in _MANY:
+            raise TooManyFilesError from error
         if error.errno in _READ_ONLY:
             raise StoreReadOnlyError(path) from error
         message = f"{path} could not be used: {error.strerror}. See the disk."
@@ -63,8 +66,17 @@ def replace_durably(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Let a file's content, or a folder's names, reach the disk.
+
+    Raises:
+        OSError: if they did not.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

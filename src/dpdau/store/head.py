@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from dpdau.store.files import locked, replace_durably, translated
+from dpdau.store.files import locked, replace_durably, sync, translated
 
 __all__ = ["KEPT", "HeadFile", "MemoryHead"]
 
@@ -24,6 +24,7 @@ class HeadFile:
         """
         self.path = path
         self.kept_as = kept_as
+        self._synced: bytes | None = None
 
     def read(self) -> bytes | None:
         """The content; None if the file is missing.
@@ -48,10 +49,16 @@ class HeadFile:
             StoreError: if it cannot be read or written.
         """
         with locked(self.path):
-            content = change(self.read())
-            if content is not None:
-                with translated(self.path):
+            found = self.read()
+            content = change(found)
+            with translated(self.path):
+                if content is not None:
                     replace_durably(self.path, content)
+                    self._synced = content
+                elif found != self._synced:
+                    # Its name may come from a try that failed to sync it, here or elsewhere.
+                    sync(self.path.parent)
+                    self._synced = found
 
 
 class MemoryHead:

@@ -1,6 +1,7 @@
 """Slow, surplus and malformed requests over real sockets."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from dpdau.service.connections import GuardedConnection
 from dpdau.service.server import server_config
 from support.live import Live, live_service
 from support.service import Service
@@ -135,6 +137,35 @@ class TestSlowClients:
         assert answer.statuses == [200]
 
 
+class TestClientsThatSendNothingMore:
+    def half_closed(self, url: str, content: bytes) -> Said:
+        with Wire(url) as wire:
+            wire.send(content)
+            wire.socket.shutdown(socket.SHUT_WR)
+            return wire.hear()
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_what_was_sent_whole_is_answered_and_the_connection_closed(
+        self, serve: Callable[..., Live], count: int
+    ) -> None:
+        answer = self.half_closed(serve().url, WHOLE * count)
+        assert answer.statuses == [200] * count
+        assert answer.is_closed
+
+    def test_what_was_sent_whole_is_answered_though_more_was_begun(
+        self, serve: Callable[..., Live]
+    ) -> None:
+        answer = self.half_closed(serve().url, WHOLE + BUDGET)
+        assert answer.statuses == [200]
+        assert answer.is_closed
+
+    @pytest.mark.parametrize("content", [b"", BUDGET, PUBLISH + b"Content-Length: 9\r\n\r\n{"])
+    def test_nothing_else_is_waited_for(self, serve: Callable[..., Live], content: bytes) -> None:
+        with capture_logs() as logs:
+            assert self.half_closed(serve().url, content) == Said(b"", is_closed=True)
+        assert not [line for line in logs if line["log_level"] == "error"]
+
+
 class TestPlaces:
     def test_connections_beyond_the_limit_are_told_to_try_again(
         self, serve: Callable[..., Live]
@@ -249,6 +280,19 @@ class TestWhatIsNoRequest:
         assert first.statuses == [200]
         assert rest.is_closed
         assert rest.statuses == [400]
+
+    def test_a_request_for_which_there_is_no_memory_is_not_called_malformed(
+        self, serve: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_memory(*_: object) -> None:
+            raise MemoryError
+
+        live = serve()
+        with monkeypatch.context() as patch:
+            patch.setattr(GuardedConnection, "on_body", no_memory)
+            answer = said(live.url, PUBLISH + b"Content-Length: 2\r\n\r\n{}")
+        assert "smaller batches" in problem(answer, 503, "out-of-memory")["detail"]
+        assert said(live.url, WHOLE, enough=b"lifetime").statuses == [200]
 
     @pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
     def test_no_other_protocol_is_spoken(self, serve: Callable[..., Live], protocol: bytes) -> None:

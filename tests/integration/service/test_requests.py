@@ -1,5 +1,6 @@
 """What holds for every request, whatever its route."""
 
+import errno
 import logging
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -84,6 +85,27 @@ class TestProblems:
         assert "RuntimeError" in logged
         assert problem["request_id"] in logged
         assert "secret-name" not in logged
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MemoryError(),
+            OSError(errno.ENOMEM, "Cannot allocate memory"),
+            RuntimeError("can't start new thread"),
+        ],
+    )
+    def test_a_lack_of_memory_is_no_fault_of_the_program(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(service.application.store, "check", fail)
+            answer = service.client.get("/readyz")
+        assert "Try again" in assert_problem(answer, 503, "out-of-memory")["detail"]
+        assert answer.headers["retry-after"] == "5"
+        assert service.client.get("/readyz").status_code == 200
 
     def test_a_client_that_goes_away_while_sending_is_no_fault(
         self, service: Service, capsys: pytest.CaptureFixture[str]

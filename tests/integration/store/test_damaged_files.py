@@ -305,6 +305,16 @@ def test_a_file_that_is_removed_while_in_use_is_told_before_anything_is_lost(pat
     store.close()
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_file_beside_it_that_is_removed_while_in_use_is_told(path: Path, suffix: str) -> None:
+    store = SqliteStore(path)
+    a_commit = pytest.raises(StoreCorruptError, match=f"sqlite3{suffix} .* removed or replaced")
+    path.with_name(f"{path.name}{suffix}").unlink()
+    with a_commit, store.write():
+        pytest.fail("it opened")
+    store.close()
+
+
 def test_a_file_that_is_replaced_while_in_use_is_told(path: Path, tmp_path: Path) -> None:
     store = SqliteStore(path)
     backup = tmp_path / "backup.sqlite3"

@@ -1,6 +1,8 @@
 """Several processes on one file, and processes that are killed."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,4 +135,28 @@ def test_an_idle_process_does_not_hinder_a_purge(path: Path, child: Callable[...
     assert idle.heard() == "open"
     store = SqliteStore(path, busy_timeout_seconds=0)
     store.purge()
+    store.close()
+
+
+def test_those_who_wait_together_for_another_process_give_up_together(
+    path: Path, child: Callable[..., Any]
+) -> None:
+    store = SqliteStore(path, busy_timeout_seconds=0.5)
+    holder = child("stop-inside").start()
+    assert holder.heard() == "inside"
+
+    def write(_: int) -> float:
+        begun = time.monotonic()
+        with pytest.raises(StoreBusyError, match=r"locked for 0\.5 s"), store.write():
+            pytest.fail("it opened")
+        return time.monotonic() - begun
+
+    with ThreadPoolExecutor(20) as threads:
+        waited = list(threads.map(write, range(20)))
+    # One after another they would have taken twenty times as long as the first.
+    assert sum(waited) < 20 * 20 * 0.5 / 2
+    holder.go()
+    holder.rest()
+    with store.write() as transaction:
+        transaction.put_meta("name", "value")
     store.close()

@@ -98,6 +98,39 @@ def test_a_failed_commit_fails_everyone_in_it_and_the_next_goes_on(
     assert [report.outcome for report in reports] == [None, IngestOutcome(2, 0, 0)]
 
 
+def test_a_group_that_cannot_be_joined_is_told_and_the_next_goes_on(
+    ingestor: FakeIngestor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(_: object) -> None:
+        raise MemoryError
+
+    ingestor.proceed.set()
+    with committer(ingestor) as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr("dpdau.pipeline.writer.PseudonymousEvents.concatenate", no_memory)
+            with pytest.raises(MemoryError):
+                writer.submit(batch(2)).result(10)
+        assert writer.waiting_events == 0
+        writer.submit(batch(2)).result(10)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_answers_its_callers_and_nobody_waits_for_it(
+    ingestor: FakeIngestor,
+) -> None:
+    def fail(_: GroupReport) -> None:
+        raise MemoryError
+
+    ingestor.proceed.set()
+    writer = GroupCommitter(ingestor, max_waiting_events=100, report=fail)  # type: ignore[arg-type]
+    writer.submit(batch(2)).result(10)
+    writer._thread.join(10)  # noqa: SLF001 - it ends by itself
+    assert not writer.is_running
+    with pytest.raises(OverloadedError):
+        writer.submit(batch(2))
+    writer.close()
+
+
 def test_beyond_the_limit_batches_are_refused_and_nothing_is_queued(
     ingestor: FakeIngestor,
 ) -> None:

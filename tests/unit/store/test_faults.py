@@ -1,5 +1,7 @@
 """How SQLite's errors are told."""
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from dpdau.errors import (
     StoreError,
     StoreFullError,
     StoreReadOnlyError,
+    TooManyFilesError,
 )
 from dpdau.store.sqlite.faults import translated
 
@@ -48,6 +51,15 @@ def test_each_error_of_sqlite_has_its_own_class(code: int, expected: type[StoreE
         raise failure(code)
     assert type(raised.value) is expected
     assert isinstance(raised.value.__cause__, sqlite3.Error)
+
+
+def test_a_process_that_can_open_no_more_is_told_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", none_left)
+    with pytest.raises(TooManyFilesError, match="ulimit -n"), translated(PATH, 3):
+        raise failure(sqlite3.SQLITE_CANTOPEN)
 
 
 def test_an_error_without_a_code_is_told_with_its_text() -> None:

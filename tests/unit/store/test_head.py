@@ -2,12 +2,13 @@
 
 import errno
 import os
+import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError
+from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError, TooManyFilesError
 from dpdau.store import HeadFile, MemoryHead
 
 
@@ -58,6 +59,7 @@ def test_those_who_change_it_at_once_take_turns(path: Path) -> None:
     [
         (errno.ENOSPC, StoreFullError),
         (errno.EROFS, StoreReadOnlyError),
+        (errno.EMFILE, TooManyFilesError),
         (errno.EIO, StoreError),
     ],
 )
@@ -75,6 +77,34 @@ def test_a_disk_that_fails_leaves_the_former_copy(
             copy.replace(lambda _: b"two")
     assert type(error.value) is kind
     assert copy.read() == b"one"
+
+
+def test_a_name_that_was_not_synced_is_synced_before_the_copy_counts(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = [True]
+    synced: list[bool] = []
+
+    def folders_fail(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        if is_folder and failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        synced.append(is_folder)
+
+    monkeypatch.setattr(os, "fsync", folders_fail)
+    copy = HeadFile(path)
+    with pytest.raises(StoreError):
+        copy.replace(lambda _: b"one")
+    # It looks as if it was written, to this process and to others.
+    for other in (copy, HeadFile(path)):
+        assert other.read() == b"one"
+        with pytest.raises(StoreError):
+            other.replace(lambda _: None)
+    failing.clear()
+    synced.clear()
+    copy.replace(lambda _: None)
+    copy.replace(lambda _: None)
+    assert synced == [True]
 
 
 def test_a_copy_that_is_a_folder_is_named(path: Path) -> None:

@@ -44,7 +44,7 @@ def _translation(error: Exception, address: str, busy_timeout_seconds: float) ->
     if isinstance(error, _BUSY):
         return StoreBusyError(busy_timeout_seconds)
     if isinstance(error, errors.DiskFull):
-        return StoreFullError("The disk of the database is full.")
+        return StoreFullError(address)
     if isinstance(error, _CORRUPT):
         return StoreCorruptError(address, reason)
     # What is refused when a connection is made has no class of its own in the driver.

@@ -1,11 +1,12 @@
 """The store in one SQLite file, which several processes may use at once."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dpdau.errors import StoreCorruptError, StoreError
+from dpdau.errors import StoreBusyError, StoreCorruptError, StoreError
 from dpdau.store.folders import occupied
 from dpdau.store.sqlite.connections import ReaderPool, connect, copy, empty_log, prepare
 from dpdau.store.sqlite.faults import translated
@@ -40,13 +41,16 @@ class SqliteStore:
         self._writing = threading.Lock()
         self._writing_thread: int | None = None
         self._closed = False
+        self._is_locked_out = False
         self._cache = SnapshotCache()
         with ExitStack() as held:
             held.enter_context(occupied(path.parent))
             with translated(path, busy_timeout_seconds):
                 prepare(path, busy_timeout_seconds)
-                self._identity = self._file_identity()
                 self._writer = connect(path, busy_timeout_seconds)
+                # The first look makes the files beside it, which stay while a connection is open.
+                self._writer.execute("PRAGMA user_version").fetchone()
+                self._identities = {file: _identity(file) for file in _files_of(path)}
             self._held = held.pop_all()
         self._readers = ReaderPool(path, busy_timeout_seconds)
 
@@ -60,7 +64,9 @@ class SqliteStore:
     def write(self, *, shared: bool = False) -> Iterator[SqliteTransaction]:  # noqa: ARG002 - all are exclusive
         """Open the exclusive transaction; durable once the context ends, undone on an error."""
         with self._exclusive():
+            self._is_locked_out = True
             self._writer.execute("BEGIN IMMEDIATE")
+            self._is_locked_out = False
             try:
                 session = Session(self._writer, self._path)
                 transaction = SqliteTransaction(session, self._cache.at(session), self._cache.keep)
@@ -137,8 +143,13 @@ class SqliteStore:
         if self._writing_thread == me:
             message = "A write transaction must end before this thread opens another"
             raise RuntimeError(message)
+        arrived = time.monotonic()
         with self._writing, translated(self._path, self._busy_timeout_seconds):
             self._require_usable()
+            waited = time.monotonic() - arrived
+            if self._is_locked_out and waited >= self._busy_timeout_seconds:
+                # Behind one who waited in vain, the others have waited as long already.
+                raise StoreBusyError(self._busy_timeout_seconds)
             self._writing_thread = me
             try:
                 yield
@@ -149,13 +160,23 @@ class SqliteStore:
         if self._closed:
             message = f"{self._path} was closed."
             raise StoreError(message)
-        # Commits to a file that lost its name would be acknowledged and then vanish.
-        if self._file_identity() != self._identity:
-            raise StoreCorruptError(self._path, "it was removed or replaced while in use")
+        # Commits to a file that lost its name would be acknowledged and then vanish, and without
+        # the shared memory other processes would not know of them.
+        for path, identity in self._identities.items():
+            if _identity(path) != identity:
+                raise StoreCorruptError(path, "it was removed or replaced while in use")
 
-    def _file_identity(self) -> tuple[int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+
+def _files_of(path: Path) -> Iterator[Path]:
+    """The file, its write-ahead log, and the memory that its processes share."""
+    yield path
+    for suffix in ("-wal", "-shm"):
+        yield path.with_name(f"{path.name}{suffix}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
