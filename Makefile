@@ -16,7 +16,9 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --s
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
-EXTRAS := dev bench docs eval load
+EXTRAS := dev bench docs eval load fuzz
+# As in pyproject.toml; pip-compile leaves out what stands behind an extra's requirement.
+FUZZER_RUNS_ON := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
 # Other libraries, each in an environment of its own since they do not agree on versions.
 RIVALS := $(patsubst eval/rivals/%.txt,$(VENV)/rivals/%/.installed,$(wildcard eval/rivals/*.txt))
@@ -145,6 +147,8 @@ lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) $(EXTRAS:%=--extra %) --constraint requirements.txt --output-file requirements-dev.txt \
 		pyproject.toml
+	@# Where there is no wheel of it, everything else is still installed.
+	@sed -i "s/^atheris==[^ ]*/& ; $(FUZZER_RUNS_ON)/" requirements-dev.txt
 	@for file in requirements.txt requirements-dev.txt; do echo '-e .' >>$$file; done
 
 .PHONY: clean
