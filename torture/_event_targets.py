@@ -11,14 +11,11 @@ import io
 import json
 import math
 import re
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
-from functools import cache
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from _targets import Target, refusing_clearly, require
+from _targets import Target, folder, refusing_clearly, require
 from dpdau.errors import DpdauError, MalformedBodyError
 from dpdau.formats import (
     FILE_SUFFIXES,
@@ -177,20 +174,23 @@ def _judged(event: Any) -> _Row | None:
         return None
     user_id, op, scope = event.get("user_id"), event.get("op"), event.get("scope")
     day, timestamp = event.get("day"), event.get("ts")
-    if not isinstance(user_id, str) or not isinstance(event.get("metadata"), dict | None):
-        return None
-    try:
-        length = len(user_id.encode())
-    except UnicodeEncodeError:
-        return None
-    if not 1 <= length <= MAX_USER_ID_BYTES or op not in ("+", "-"):
-        return None
-    if scope is not None and (op == "+" or scope not in ("day", "user")):
-        return None
-    if (day is None) == (timestamp is None):
-        return None
     ordinal = _day_of(day) if timestamp is None else _day_of_timestamp(timestamp)
-    return None if ordinal is None else (user_id, ordinal, op == "+", scope == "user")
+    is_good = (
+        isinstance(user_id, str)
+        and _is_fit(user_id)
+        and op in ("+", "-")
+        and (scope is None or (op == "-" and scope in ("day", "user")))
+        and isinstance(event.get("metadata"), dict | None)
+        and (day is None or timestamp is None)
+    )
+    return (user_id, ordinal, op == "+", scope == "user") if is_good and ordinal else None
+
+
+def _is_fit(user_id: str) -> bool:
+    try:
+        return 1 <= len(user_id.encode()) <= MAX_USER_ID_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def _day_of(day: Any) -> int | None:
@@ -241,7 +241,10 @@ def _read_rows(read: Callable[[Iterable[bytes]], Iterator[Rows]], pieces: Iterat
     except MalformedBodyError as error:
         return error.reason
     numbers = [number for each in rows for number in each.line_numbers]
-    texts = [each.text_of(row) for each in rows for row in range(len(each.line_numbers))]
+    # A quote that is never closed takes all that follows, of which the last line feed is no part.
+    texts = [
+        each.text_of(row).rstrip("\n") for each in rows for row in range(len(each.line_numbers))
+    ]
     decoded = judge(joined([each.columns for each in rows]), _RULES) if rows else None
     if decoded is None:
         return None
@@ -353,7 +356,7 @@ def _encodings(data: bytes) -> None:
 def _files(data: bytes) -> None:
     suffixes = [suffix for suffix in FILE_SUFFIXES if suffix != ".parquet"]
     suffix = suffixes[data[0] % len(suffixes)] if data else ".csv"
-    path = _folder() / f"events{suffix}"
+    path = folder() / f"events{suffix}"
     path.write_bytes(data[1:])
     with refusing_clearly():
         seen = 0
@@ -363,18 +366,6 @@ def _files(data: bytes) -> None:
             for line in chunk.refused_lines:
                 require(line.line_number >= 1, "a refused line has no number")
                 line.text.encode()
-
-
-@cache
-def _folder() -> Path:
-    """Where files are, in memory if there is room; gone when the process ends."""
-    room = Path("/dev/shm")  # noqa: S108 - the folder in it is of this process alone
-    kept = tempfile.TemporaryDirectory(dir=room if room.is_dir() else None)
-    _KEPT.append(kept)
-    return Path(kept.name)
-
-
-_KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 
 # --- seeds ---------------------------------------------------------------------------------

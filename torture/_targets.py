@@ -8,11 +8,14 @@ finding.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dpdau.errors import DpdauError, StoreError
 
-__all__ = ["FindingError", "Target", "refusing_clearly", "require"]
+__all__ = ["FindingError", "Target", "folder", "refusing_clearly", "require"]
 
 
 class FindingError(Exception):
@@ -56,3 +59,15 @@ def require(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a s
     """Raise a finding unless something holds."""
     if not holds:
         raise FindingError(otherwise)
+
+
+@cache
+def folder() -> Path:
+    """Where targets keep files, in memory if there is room; gone when the process ends."""
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is of this process alone
+    kept = TemporaryDirectory(prefix="dpdau-fuzz-", dir=memory if memory.is_dir() else None)
+    _KEPT.append(kept)
+    return Path(kept.name)
+
+
+_KEPT: list[TemporaryDirectory[str]] = []

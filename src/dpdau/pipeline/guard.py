@@ -16,7 +16,7 @@ import msgspec
 
 from dpdau.errors import LedgerDamagedError, LedgerRolledBackError, StoreError
 from dpdau.model.ledger import LedgerKind, LedgerRow, verify_chain
-from dpdau.pipeline.head import NOTHING, Head, following
+from dpdau.pipeline.head import NOTHING, Head, following, remembered_in
 from dpdau.pipeline.ports import HeadCopy, Reader, Store, Transaction
 
 __all__ = ["LedgerGuard", "contradiction"]
@@ -115,7 +115,7 @@ class LedgerGuard:
 
     def remembered(self) -> Head | None:
         """What the copy remembers; None if it is missing or cannot be understood."""
-        return _decoded(self._copy.read())
+        return remembered_in(self._copy.read())
 
     def keep(self, *, anew: bool = False) -> None:
         """Move the copy to the newest row.
@@ -131,7 +131,7 @@ class LedgerGuard:
 
         def moved(content: bytes | None) -> bytes | None:
             with self._store.read() as reader:
-                remembered = None if anew else _decoded(content)
+                remembered = None if anew else remembered_in(content)
                 fault = (
                     None
                     if anew
@@ -151,7 +151,7 @@ class LedgerGuard:
 
 def contradiction(reader: Reader, copy: HeadCopy) -> LedgerRolledBackError | None:
     """How a ledger and the copy of its head contradict each other; None if they do not."""
-    return _contradiction(reader, _decoded(copy.read()), is_durable=copy.is_durable)
+    return _contradiction(reader, remembered_in(copy.read()), is_durable=copy.is_durable)
 
 
 def _contradiction(
@@ -174,15 +174,6 @@ def _extended(head: Head, rows: list[LedgerRow]) -> Head:
         return following(head, rows)
     except (KeyError, TypeError, msgspec.MsgspecError) as error:
         raise LedgerDamagedError(rows[-1].sequence, "it or one before it is no row") from error
-
-
-def _decoded(content: bytes | None) -> Head | None:
-    if content is None:
-        return None
-    try:
-        return msgspec.json.decode(content, type=Head)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _has(reader: Reader, head: Head) -> bool:
