@@ -64,8 +64,7 @@ class SqliteReader:
 
     def index_bound(self) -> int:
         """The least user index above all that were ever given out."""
-        bound: int = self._session.row("next_number", name="next_user_index")[0]
-        return bound
+        return self._session.counter("next_number", name="next_user_index")
 
     def tombstones(self, pseudonyms: NDArray[np.uint64] | None = None) -> Tombstones:
         """Those of these pseudonyms that have a tombstone; by default every tombstone."""
@@ -129,10 +128,11 @@ class SqliteReader:
 
     def series_keys(self) -> list[SeriesKey]:
         """The series that have private state."""
-        return [
-            SeriesKey(Metric(metric), window_days, period)
-            for metric, window_days, period in self._session.rows("series_keys")
-        ]
+        rows = self._session.rows("series_keys")
+        try:
+            return [SeriesKey(Metric(metric), days, period) for metric, days, period in rows]
+        except ValueError as error:
+            raise self._session.corrupt("a series is of no metric") from error
 
     def erasure(self, erasure_id: str) -> Erasure | None:
         """The record of an erasure."""
@@ -214,10 +214,13 @@ class SqliteReader:
         self._learn(snapshot)
 
     def _erasures(self, rows: list[tuple[str]]) -> list[Erasure]:
-        return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
+        try:
+            return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
+        except msgspec.MsgspecError as error:
+            raise self._session.corrupt("the record of an erasure cannot be read") from error
 
     def _erasure(self, row: tuple[str] | None) -> Erasure | None:
-        return None if row is None else msgspec.json.decode(row[0], type=Erasure)
+        return None if row is None else self._erasures([row])[0]
 
     def _ledger_row(self, row: tuple[Any, ...]) -> LedgerRow:
         sequence, kind, metric, period, subject, recorded_at, charge, body, previous, own = row
@@ -237,7 +240,7 @@ class SqliteReader:
                 },
                 LedgerRow,
             )
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise LedgerDamagedError(sequence, "it cannot be read") from error
 
 
