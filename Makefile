@@ -113,6 +113,16 @@ load-test: $(DEVELOPMENT) ## put load on a service and check that nothing acknow
 		--seconds $(LOAD_RUNTIME) $(if $(LOAD_HOST),--host $(LOAD_HOST)) \
 		$(if $(LOAD_DATA_DIR),--data-dir $(LOAD_DATA_DIR))
 
+# Each part of it takes so long.
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: $(DEVELOPMENT) ## throw what nobody foresaw at the service and at every reader and decoder
+	@status=0; \
+	PYTHONPATH=bench $(BIN)/python torture/fuzz_http.py --seconds $(FUZZ_SECONDS) || status=1; \
+	$(BIN)/python torture/fuzz_parsers.py --seconds $(FUZZ_SECONDS) || status=1; \
+	exit $$status
+
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -132,7 +133,7 @@ def _lines(data: bytes) -> None:
     expected: list[_Row | None] = []
     for line in data.removeprefix(BYTE_ORDER_MARK).split(b"\n"):
         if line and not line.isspace():
-            alone = _outcome(lambda text=line: decode_json(b'{"events":[%s]}' % text, _RULES))
+            alone = _outcome(partial(decode_json, b'{"events":[%s]}' % line, _RULES))
             rows, refused = alone if alone is not None else ([], [0])
             require(len(rows) + len(refused) <= 1 or b"," in line, "a line holds several events")
             expected.append(rows[0] if len(rows) == 1 and not refused else None)
@@ -175,15 +176,16 @@ def _judged(event: Any) -> _Row | None:
     user_id, op, scope = event.get("user_id"), event.get("op"), event.get("scope")
     day, timestamp = event.get("day"), event.get("ts")
     ordinal = _day_of(day) if timestamp is None else _day_of_timestamp(timestamp)
+    if not isinstance(user_id, str) or ordinal is None:
+        return None
     is_good = (
-        isinstance(user_id, str)
-        and _is_fit(user_id)
+        _is_fit(user_id)
         and op in ("+", "-")
         and (scope is None or (op == "-" and scope in ("day", "user")))
         and isinstance(event.get("metadata"), dict | None)
         and (day is None or timestamp is None)
     )
-    return (user_id, ordinal, op == "+", scope == "user") if is_good and ordinal else None
+    return (user_id, ordinal, op == "+", scope == "user") if is_good else None
 
 
 def _is_fit(user_id: str) -> bool:

@@ -78,7 +78,7 @@ def _theta(data: bytes) -> None:
 
 def _sketches(data: bytes) -> None:
     """A sketch that is read is written again as it was, and knows how many there are."""
-    kinds = (SetSketch, ThetaSketch, HllppSketch)
+    kinds: tuple[Any, ...] = (SetSketch, ThetaSketch, HllppSketch)
     kind = kinds[data[0] % len(kinds)] if data else SetSketch
     with refusing_clearly():
         sketch = kind.from_bytes(data[1:])

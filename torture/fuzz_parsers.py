@@ -9,6 +9,7 @@ and the same command with that file behind --input shows the finding again.
 """
 
 import argparse
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -169,9 +170,7 @@ def _work(target: "Target", folder: Path, seconds: int) -> None:
 
 
 def _atheris() -> ModuleType:
-    import atheris  # noqa: PLC0415 - only where it is installed
-
-    return atheris
+    return importlib.import_module("atheris")
 
 
 if __name__ == "__main__":

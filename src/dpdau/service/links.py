@@ -80,10 +80,10 @@ OF_PERIOD = {
     ),
 }
 """From an answer about a metric in an accounting period."""
-_OF_ERASURE = {"erasure_id": "$response.body#/erasure_id"}
-STATE = to("/erasure/{erasure_id}", "Whether the last trace is gone.", **_OF_ERASURE)
+_ERASURE_ID = "$response.body#/erasure_id"
+STATE = to("/erasure/{erasure_id}", "Whether the last trace is gone.", erasure_id=_ERASURE_ID)
 RECEIPT = to(
     "/erasure/{erasure_id}/receipt",
     "What was removed where, once the erasure is done.",
-    **_OF_ERASURE,
+    erasure_id=_ERASURE_ID,
 )

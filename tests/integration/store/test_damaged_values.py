@@ -21,8 +21,8 @@ from support.stores import DAY, erasure, ledger_row, pseudonyms, tombstones
 
 SERIES = SeriesKey(Metric.MAU, 30, "2025-10")
 STRANGE: dict[str, list[Any]] = {
-    "TEXT": ["", "none", "{", "[]", '{"a": 1}', "[" * 5_000, "9" * 400, "2025-13", "é\0"],
-    "INTEGER": [-(2**63), -1, 0, 3, 2**31, 2**62, 2**63 - 1],
+    "TEXT": ["", "{", '{"a": 1}', "[" * 5_000, "9" * 400, "é\0"],
+    "INTEGER": [-(2**63), -1, 0, 2**31, 2**63 - 1],
     "BLOB": [b"", b"\0", b"\xff" * 64, b"\4\0\0\0\xff\xff\xff\xff", b"\0" * 300],
 }
 QUESTIONS: list[Callable[[Reader], Any]] = [
