@@ -69,7 +69,9 @@ def send_described(
         *("run", f"{url}/openapi.json", "--max-time", str(max(seconds, 1)), "--seed", str(seed)),
         *("--phases", "coverage,fuzzing,stateful"),
         *("--checks", "all", "--exclude-checks", ",".join(left_out), "--continue-on-failure"),
-        *("--request-timeout", "120", "--suppress-health-check", "all", "--warnings", "off"),
+        # A machine may be slow; that nothing hangs for ever is all that is asked.
+        *("--max-response-time", "120", "--request-timeout", "120"),
+        *("--suppress-health-check", "all", "--warnings", "off"),
         *("--generation-database", "none", "--no-color"),
         *(("--header", f"X-API-Key: {key}") if key else ()),
     ]

@@ -1,7 +1,7 @@
 """Requests that no document describes: words of other kinds, damaged bodies, odd headers."""
 
 import random  # noqa: TID251 - what is sent next carries no privacy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPMethod
 from time import monotonic
@@ -12,7 +12,7 @@ import httpx
 from _all_targets import TARGETS
 from _watching import Tally
 
-__all__ = ["mutated", "send_hostile"]
+__all__ = ["HostileRequest", "hostile_requests", "mutated", "send_hostile"]
 
 _ANSWER_SECONDS = 120.0
 _MOST_BYTES = 10_000
@@ -84,12 +84,32 @@ _PARAMETERS = (
 
 
 @dataclass(frozen=True)
-class _Request:
+class HostileRequest:
+    """A request that need not make sense.
+
+    Attributes:
+        operation: its method and the template of its path.
+        method: as it is sent.
+        target: path and query, percent-encoded.
+        headers: names and values.
+        body: any bytes.
+    """
+
     operation: str
     method: str
     target: bytes
     headers: list[tuple[str, bytes]]
     body: bytes
+
+    def to(self, url: httpx.URL) -> httpx.Request:
+        """The request to a service at this address.
+
+        Raises:
+            httpx.InvalidURL: if httpx cannot send it.
+        """
+        headers = [(name.encode(), value) for name, value in self.headers]
+        address = url.copy_with(raw_path=self.target)
+        return httpx.Request(self.method, address, headers=headers, content=self.body)
 
 
 def mutated(seed: bytes, chance: random.Random) -> bytes:
@@ -121,37 +141,41 @@ def send_hostile(
         seed: makes the same requests again.
         header: sent with each, such as a key.
     """
-    chance = random.Random(seed)
-    seeds = [each for target in TARGETS for each in target.seeds() if len(each) < _MOST_BYTES]
     end = monotonic() + seconds
     with httpx.Client(base_url=url, timeout=_ANSWER_SECONDS) as client:
-        while monotonic() < end:
-            request = _made(chance, paths, seeds)
-            headers = request.headers + ([(header[0], header[1].encode())] if header else [])
-            sent = request.target + repr(headers).encode() + request.body
+        for request in hostile_requests(paths, seed):
+            if monotonic() > end:
+                return
+            if header is not None:
+                request.headers.append((header[0], header[1].encode()))
+            sent = request.target + repr(request.headers).encode() + request.body
             try:
-                answer = client.send(
-                    httpx.Request(
-                        request.method,
-                        client.base_url.copy_with(raw_path=request.target),
-                        headers=[(name.encode(), value) for name, value in headers],
-                        content=request.body,
-                    )
-                )
+                answer = client.send(request.to(client.base_url))
             except (httpx.LocalProtocolError, httpx.InvalidURL):
                 continue  # not even this client would send it
             except httpx.TransportError as error:
                 tally.found(f"{request.operation} gave no answer ({error!r}) to {sent[:2_000]!r}")
-                if len(tally.findings) > 1:
-                    return
-                continue
+                return
             received = b"".join(b"%s: %s\r\n" % each for each in answer.headers.raw)
             tally.note(request.operation, answer.status_code, received + answer.content, sent)
 
 
+def hostile_requests(paths: Mapping[str, Sequence[str]], seed: int) -> Iterator[HostileRequest]:
+    """Requests without end, the same for the same seed.
+
+    Args:
+        paths: the templates of a service's paths, with the methods of each.
+        seed: any number.
+    """
+    chance = random.Random(seed)
+    seeds = [each for target in TARGETS for each in target.seeds() if len(each) < _MOST_BYTES]
+    while True:
+        yield _made(chance, paths, seeds)
+
+
 def _made(
     chance: random.Random, paths: Mapping[str, Sequence[str]], seeds: Sequence[bytes]
-) -> _Request:
+) -> HostileRequest:
     template = chance.choice(list(paths))
     method = chance.choice(paths[template]).upper()
     if chance.random() < 0.05:  # noqa: PLR2004 - now and then
@@ -169,7 +193,7 @@ def _made(
     if method not in {"GET", "HEAD"} or chance.random() < 0.02:  # noqa: PLR2004 - now and then
         seed = chance.choice(seeds)
         body = mutated(seed[chance.choice([0, 1]) :], chance)
-    return _Request(f"{method} {template}", method, target.encode("ascii"), headers, body)
+    return HostileRequest(f"{method} {template}", method, target.encode("ascii"), headers, body)
 
 
 def _word(chance: random.Random) -> str:
