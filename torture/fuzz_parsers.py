@@ -94,18 +94,20 @@ def fuzz(target: str, seconds: int, folder: Path) -> Outcome:
         folder: where its corpus and its findings are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = subprocess.run(
-        [
-            *(sys.executable, __file__, target, "--worker"),
-            *("--seconds", str(seconds), "--folder", str(folder)),
-        ],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=seconds + _TIMEOUT_SECONDS + _START_SECONDS,
-    )
+    command = (sys.executable, __file__, target, "--worker")
+    options = ("--seconds", str(seconds), "--folder", str(folder))
+    try:
+        run = subprocess.run(
+            [*command, *options],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=seconds + _TIMEOUT_SECONDS + _START_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(target, [], None, "it did not end")
     kept = _KEPT.search(run.stdout)
     done = _DONE.findall(run.stdout)
     return Outcome(
