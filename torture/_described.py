@@ -5,6 +5,7 @@ for the whole process.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import schemathesis
@@ -26,6 +27,7 @@ LEFT_OUT = {
 }
 """The checks of schemathesis that do not fit this service, and why."""
 
+_CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 _SEEDS = {target.name: [*target.seeds()] for target in TARGETS}
 _BODIES = {
     "application/x-ndjson": _SEEDS["ndjson"],
@@ -66,7 +68,8 @@ def send_described(
     _TALLIES[:] = [tally]
     left_out = [*LEFT_OUT, *([] if key else ["ignored_auth"])]
     arguments = [
-        *("run", f"{url}/openapi.json", "--max-time", str(max(seconds, 1)), "--seed", str(seed)),
+        *("--config-file", str(_CONFIGURATION), "run"),
+        *(f"{url}/openapi.json", "--max-time", str(max(seconds, 1)), "--seed", str(seed)),
         *("--phases", "coverage,fuzzing,stateful"),
         *("--checks", "all", "--exclude-checks", ",".join(left_out), "--continue-on-failure"),
         # A machine may be slow; that nothing hangs for ever is all that is asked.

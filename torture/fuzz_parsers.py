@@ -80,7 +80,10 @@ def main(arguments: Sequence[str]) -> int:
     if importlib.util.find_spec("atheris") is None:
         print("atheris is not installed; it has wheels for Linux on x86-64 and some Pythons only.")
         return 2
-    outcomes = [fuzz(each.name, asked.seconds, asked.folder) for each in _chosen(asked.targets)]
+    outcomes = []
+    for target in _chosen(asked.targets):
+        outcomes.append(fuzz(target.name, asked.seconds, asked.folder))
+        print(f"{target.name}: {'nothing' if outcomes[-1].is_good else 'a finding'}", flush=True)
     _show(outcomes)
     return 0 if all(outcome.is_good for outcome in outcomes) else 1
 

@@ -1,4 +1,4 @@
-"""Links of the OpenAPI document: what can be asked next, with values of an answer or its request.
+"""Links of the OpenAPI document: what can be asked next, with values of an answer.
 
 A link holds for every answer that it stands beside, unless its description says when it does.
 """
