@@ -7,18 +7,15 @@ from _targets import Target
 __all__ = ["PLANTED", "TARGETS"]
 
 TARGETS = EVENT_TARGETS + RECORD_TARGETS
+_WORD = b"dpdau"
 
 
 def _faulty(data: bytes) -> None:
     """Fail for one word only, which is not found by chance but letter by letter."""
-    found = 0
-    for letter, expected in zip(data, b"dpdau", strict=False):
+    for letter, expected in zip(data, _WORD, strict=False):
         if letter != expected:
-            break
-        found += 1
-    if found == 1 or found == 2 or found == 3 or found == 4:  # noqa: PLR1714, PLR2004
-        return
-    if found == 5:  # noqa: PLR2004
+            return
+    if len(data) >= len(_WORD):
         raise KeyError("planted")
 
 

@@ -21,9 +21,22 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import zstandard
 
+from _event_samples import (
+    PLAIN_TEXT,
+    arrow_seeds,
+    body_seeds,
+    document,
+    encoded,
+    encoding_seeds,
+    file_of,
+    file_seeds,
+    ndjson,
+    parquet_of,
+    stream_of,
+    table_text,
+    tables,
+)
 from _targets import Target, folder, refusing_clearly, require
 from dpdau.errors import DpdauError, MalformedBodyError
 from dpdau.formats import (
@@ -60,14 +73,6 @@ _RULES = EventRules(
 _MOST_BYTES = 1 << 20
 _FIELDS = {"user_id", "op", "day", "ts", "scope", "metadata"}
 _NUMBER = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
-_EVENTS: Sequence[Mapping[str, Any]] = (
-    {"user_id": "ada", "op": "+", "day": "2026-01-31"},
-    {"user_id": "bob é", "op": "-", "day": "2026-02-28"},
-    {"user_id": "eve", "op": "-", "day": "2025-12-31", "scope": "user"},
-    {"user_id": 'say "hi",\n', "op": "+", "ts": "2026-01-31T23:59:60.5+01:00"},
-    {"user_id": "x" * 256, "op": "-", "ts": 1_769_900_000, "scope": "day"},
-    {"user_id": "mallory", "op": "+", "ts": 1.7e9, "metadata": {"a": [1, {"b": None}]}},
-)
 _Row = tuple[str, int, bool, bool]
 
 
@@ -273,16 +278,16 @@ def _formats(data: bytes) -> None:
     writer.writeheader()
     writer.writerows(events)
     again = {
-        "NDJSON": lambda: decode_ndjson(b"\n".join(map(_encoded, events)), _RULES),
+        "NDJSON": lambda: decode_ndjson(b"\n".join(map(encoded, events)), _RULES),
         "CSV": lambda: decode_csv(text.getvalue().encode(), _RULES),
-        "Arrow": lambda: decode_arrow(_stream_of(table), _RULES),
-        "Arrow with dictionaries": lambda: decode_arrow(_stream_of(folded), _RULES),
+        "Arrow": lambda: decode_arrow(stream_of(table), _RULES),
+        "Arrow with dictionaries": lambda: decode_arrow(stream_of(folded), _RULES),
     }
     for name, decode in again.items():
         require(_outcome(decode) == (rows, []), f"{name} holds other events")
     for name, source, reader in (
-        ("an Arrow file", _file_of(folded), arrow_rows),
-        ("Parquet", _parquet_of(table), parquet_rows),
+        ("an Arrow file", file_of(folded), arrow_rows),
+        ("Parquet", parquet_of(table), parquet_rows),
     ):
         columns = joined([each.columns for each in reader(io.BytesIO(source), 3)])
         read = judge(columns, _RULES)
@@ -296,30 +301,6 @@ def _written(user_id: str, day: int, add: bool, whole_user: bool) -> dict[str, s
         "day": date.fromordinal(day).isoformat(),
         "scope": "user" if whole_user else None,
     }
-
-
-def _encoded(event: Mapping[str, Any]) -> bytes:
-    return json.dumps(event).encode()
-
-
-def _stream_of(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
-
-
-def _file_of(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
-
-
-def _parquet_of(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, row_group_size=4)
-    return sink.getvalue()
 
 
 # --- bytes that claim to be something ------------------------------------------------------
@@ -370,94 +351,20 @@ def _files(data: bytes) -> None:
                 line.text.encode()
 
 
-# --- seeds ---------------------------------------------------------------------------------
-
-
-def _document() -> bytes:
-    return json.dumps({"events": _EVENTS}, ensure_ascii=False).encode()
-
-
-def _ndjson() -> bytes:
-    return b"\n".join(map(_encoded, _EVENTS))
-
-
-def _table_text() -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["user_id", "op", "day", "ts", "scope"], extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(_EVENTS)
-    return text.getvalue().encode()
-
-
-_PLAIN_TEXT = b"user_id,op,day\nada,+,2026-01-31\nbob,-,2026-02-01\n\neve,+,2026-02-02\n"
-
-
-def _tables() -> tuple[pa.Table, pa.Table, pa.Table]:
-    plain = pa.Table.from_pylist(
-        [{"user_id": f"u{i % 3}é", "op": "+-"[i % 2], "day": "2026-01-31"} for i in range(8)]
-    )
-    folded = pa.table(
-        [each.combine_chunks().dictionary_encode() for each in plain.columns], plain.column_names
-    )
-    typed = pa.table(
-        {
-            "user_id": pa.array(["ada", None, "bob"], pa.large_string()),
-            "op": pa.array(["+", "-", "+"]),
-            "day": pa.array([20_484, None, 20_485], pa.date32()),
-            "ts": pa.array([None, 1_769_900_000_000, None], pa.timestamp("ms", "UTC")),
-        }
-    )
-    return plain, folded, typed
-
-
-def _bodies_seeds() -> list[bytes]:
-    texts = [_document(), _ndjson(), _ndjson(), _table_text(), _stream_of(_tables()[0])]
-    return [bytes([number]) + text for number, text in enumerate(texts)]
-
-
-def _arrow_seeds() -> list[bytes]:
-    return [write(table) for table in _tables() for write in (_stream_of, _file_of)]
-
-
-def _encoding_seeds() -> list[bytes]:
-    text = _ndjson()
-    return [
-        b"\0" + gzip.compress(text),
-        b"\0" + gzip.compress(text) + gzip.compress(b"more") + b"\0" * 20,
-        b"\1" + zstandard.compress(text),
-        b"\1" + zstandard.ZstdCompressor(write_content_size=False).compress(text),
-        b"\2" + text,
-    ]
-
-
-def _file_seeds() -> list[bytes]:
-    seeds = []
-    for number, suffix in enumerate(each for each in FILE_SUFFIXES if each != ".parquet"):
-        text = _table_text() if suffix.startswith(".csv") else _ndjson()
-        if suffix == ".arrow":
-            text = _file_of(_tables()[1])
-        elif suffix.endswith(".gz"):
-            text = gzip.compress(text)
-        elif suffix.endswith(".zst"):
-            text = zstandard.compress(text)
-        seeds.append(bytes([number]) + text)
-    return seeds
-
-
 EVENT_TARGETS = (
-    Target("bodies", "bodies of events, by media type", _bodies, _bodies_seeds),
-    Target("json", "JSON, against Python's json", _json, lambda: [_document()]),
-    Target("ndjson", "lines, against a document each", _lines, lambda: [_ndjson()]),
-    Target("csv", "CSV, against Python's csv", _csv, lambda: [_table_text(), _PLAIN_TEXT]),
+    Target("bodies", "bodies of events, by media type", _bodies, body_seeds),
+    Target("json", "JSON, against Python's json", _json, lambda: [document()]),
+    Target("ndjson", "lines, against a document each", _lines, lambda: [ndjson()]),
+    Target("csv", "CSV, against Python's csv", _csv, lambda: [table_text(), PLAIN_TEXT]),
     Target(
         "pieces",
         "text that is cut anywhere",
         _pieces,
-        lambda: [b"c\4" + _table_text(), b"c\1" + _PLAIN_TEXT, b"j\7" + _ndjson()],
+        lambda: [b"c\4" + table_text(), b"c\1" + PLAIN_TEXT, b"j\7" + ndjson()],
     ),
-    Target("formats", "the same events in every format", _formats, lambda: [_document()]),
-    Target("arrow", "Arrow streams and files", _arrow, _arrow_seeds),
-    Target("parquet", "Parquet files", _parquet, lambda: [*map(_parquet_of, _tables())]),
-    Target("encodings", "gzip and zstd, against gzip", _encodings, _encoding_seeds),
-    Target("files", "files of events, by ending", _files, _file_seeds),
+    Target("formats", "the same events in every format", _formats, lambda: [document()]),
+    Target("arrow", "Arrow streams and files", _arrow, arrow_seeds),
+    Target("parquet", "Parquet files", _parquet, lambda: [*map(parquet_of, tables())]),
+    Target("encodings", "gzip and zstd, against gzip", _encodings, encoding_seeds),
+    Target("files", "files of events, by ending", _files, file_seeds),
 )
