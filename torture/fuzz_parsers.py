@@ -82,8 +82,10 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     outcomes = []
     for target in _chosen(asked.targets):
-        outcomes.append(fuzz(target.name, asked.seconds, asked.folder))
-        print(f"{target.name}: {'nothing' if outcomes[-1].is_good else 'a finding'}", flush=True)
+        outcome = fuzz(target.name, asked.seconds, asked.folder)
+        outcomes.append(outcome)
+        found = "nothing" if outcome.is_good else "a finding"
+        print(f"{target.name}: {found} ({', '.join(map(str, outcome.figures))})", flush=True)
     _show(outcomes)
     return 0 if all(outcome.is_good for outcome in outcomes) else 1
 

@@ -8,8 +8,8 @@ import pytest
 from support.command_line import Run
 
 WORDS = [
-    *("", "-1", "9" * 400, "1e999", "nan", "\udcff", "é\0", "[bold]", "../..", "0001-01-01"),
-    *("9999-12-31", "\N{ARABIC-INDIC DIGIT ZERO}" * 4, "x" * 5_000),
+    *("", "-1", "9" * 400, "1e999", "\udcff", "[bold]\0", "9999-12-31", "x" * 5_000),
+    "\N{ARABIC-INDIC DIGIT ZERO}" * 4,
 ]
 COMMANDS = [
     ["dau", "WORD"],

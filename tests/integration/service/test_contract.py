@@ -146,7 +146,7 @@ def test_what_answers_lead_to_is_as_documented_too(service: Service, schema: Any
     service.send(*(event(f"user {number}", date(2025, 11, 19)) for number in range(20)))
     Workflow.run(
         settings=settings(
-            max_examples=40,
+            max_examples=30,
             stateful_step_count=8,
             derandomize=True,
             database=None,

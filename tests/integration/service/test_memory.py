@@ -14,8 +14,8 @@ from dpdau.formats import Decoded, EventRules
 from dpdau.service.routes import events
 from support.service import Service, operations
 
-REQUESTS = 300
-ROUNDS = 4
+REQUESTS = 250
+ROUNDS = 3
 ALLOWED_KIBIBYTES = 100
 URL = httpx.URL("http://localhost")
 
