@@ -84,8 +84,9 @@ def main(arguments: Sequence[str]) -> int:
     for target in _chosen(asked.targets):
         outcome = fuzz(target.name, asked.seconds, asked.folder)
         outcomes.append(outcome)
-        found = "nothing" if outcome.is_good else "a finding"
-        print(f"{target.name}: {found} ({', '.join(map(str, outcome.figures))})", flush=True)
+        # What a long run has done so far is said at once, and all of it again at the end.
+        inputs = f"{outcome.figures[0]:,} inputs" if outcome.is_good else "a finding"
+        print(f"{target.name}: {inputs}", flush=True)
     _show(outcomes)
     return 0 if all(outcome.is_good for outcome in outcomes) else 1
 
