@@ -16,7 +16,9 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --s
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
-EXTRAS := dev bench docs eval load postgres
+EXTRAS := dev bench docs eval fuzz load postgres
+# As in pyproject.toml; pip-compile leaves out what stands behind an extra's requirement.
+FUZZER_RUNS_ON := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
 # Other libraries, each in an environment of its own since they do not agree on versions.
 RIVALS := $(patsubst eval/rivals/%.txt,$(VENV)/rivals/%/.installed,$(wildcard eval/rivals/*.txt))
@@ -125,6 +127,16 @@ soak: $(DEVELOPMENT) ## let a service live through a month of simulated days at 
 	@PYTHONPATH=bench $(BIN)/python torture/soak.py --days $(SOAK_DAYS) --seconds $(SOAK_SECONDS) \
 		--users $(SOAK_USERS)
 
+# Each part of it takes so long.
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: $(DEVELOPMENT) ## throw what nobody foresaw at the service and at every reader and decoder
+	@status=0; \
+	PYTHONPATH=bench $(BIN)/python torture/fuzz_http.py --seconds $(FUZZ_SECONDS) || status=1; \
+	$(BIN)/python torture/fuzz_parsers.py --seconds $(FUZZ_SECONDS) || status=1; \
+	exit $$status
+
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \
@@ -159,6 +171,8 @@ lock: $(DEVELOPMENT) ## resolve the requirements anew from pyproject.toml
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) $(EXTRAS:%=--extra %) --constraint requirements.txt --output-file requirements-dev.txt \
 		pyproject.toml
+	@# Where there is no wheel of it, everything else is still installed.
+	@sed -i "s/^atheris==[^ ]*/& ; $(FUZZER_RUNS_ON)/" requirements-dev.txt
 	@for file in requirements.txt requirements-dev.txt; do echo '-e .' >>$$file; done
 
 .PHONY: clean

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -121,6 +122,7 @@ def _routes(app: FastAPI) -> Iterator[str]:
             statuses = ", ".join(sorted(operation["responses"]))
             yield f"Answers: {statuses}."
             yield ""
+            yield from _links(operation)
 
 
 def _scopes() -> Iterator[tuple[tuple[str, str], str | None]]:
@@ -153,6 +155,23 @@ def _example(operation: Mapping[str, Any]) -> Iterator[str]:
             yield json.dumps(body["example"], indent=2, ensure_ascii=False)
             yield "```"
             yield ""
+
+
+def _links(operation: Mapping[str, Any]) -> Iterator[str]:
+    """What the document says can be asked next."""
+    links = operation["responses"].get("200", {}).get("links", {})
+    if links:
+        yield "Next, with what is in the answer:"
+        yield ""
+        for link in links.values():
+            *_, path, method = map(_unescaped, link["operationRef"].split("/"))
+            yield f"- `{method.upper()} {path}`: {link['description']}"
+        yield ""
+
+
+def _unescaped(part: str) -> str:
+    """A part of a reference as it was before it became a JSON pointer in a URI."""
+    return unquote(part).replace("~1", "/").replace("~0", "~")
 
 
 if __name__ == "__main__":

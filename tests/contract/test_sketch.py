@@ -103,6 +103,19 @@ def test_bytes_of_something_else_are_refused(kind: str, data: bytes) -> None:
         type(MADE[kind]()).from_bytes(data)
 
 
+@pytest.mark.parametrize(
+    ("log2_registers", "registers"),
+    [(0, bytes(1)), (3, bytes(8)), (4, bytes([62, *range(15)])), (4, bytes([255] * 16))],
+    ids=["no bits", "too few", "a rank too many", "bytes"],
+)
+def test_registers_that_no_hash_gives_are_refused(log2_registers: int, registers: bytes) -> None:
+    sound = HllppSketch(4, HALF, 0, key=KEY).to_bytes()
+    data = sound[:8] + bytes([log2_registers]) + sound[9:-16] + registers
+    assert HllppSketch.from_bytes(sound).estimate() == 0
+    with pytest.raises(IncompatibleSketchError, match="no sketch of this kind"):
+        HllppSketch.from_bytes(data)
+
+
 def test_the_exact_set_counts_without_error() -> None:
     exact = sketch("set", BitMap([1, 2, 3]))
     assert (exact.estimate(), exact.sensitivity, exact.variance.at(3)) == (3, 1, 0.0)

@@ -238,7 +238,9 @@ def test_a_ledger_that_went_another_way_is_charged_for_both(
         assert app.verify().rows == 30
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"version": 2}'])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"{", b"[]", b'{"version": 2}', b'{"sequence": 1, "hash": "\xff"}']
+)
 def test_a_copy_that_is_gone_or_broken_stops_releases_until_it_is_acknowledged(
     start: Callable[..., Application], disk: Disk, clock: FakeClock, content: bytes | None
 ) -> None:

@@ -449,11 +449,11 @@ def test_a_process_that_is_overtaken_at_the_start_of_a_rotation_joins_it(counter
     class Overtaken(Shared):
         """Between what a process reads and what it writes, another one starts the rotation."""
 
-        def write(self) -> Any:
+        def write(self, *, shared: bool = False) -> Any:
             if not others:
                 others.append(counter.start(DURING))
                 send(others[0], *active("ada"))
-            return counter.store.write()
+            return counter.store.write(shared=shared)
 
     app = counter.start(DURING, Overtaken(counter.store))
     assert len(others) == 1

@@ -4,10 +4,11 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from dpdau.errors import InvalidValueError
 from dpdau.model.calendar import optional_day
 from dpdau.model.releases import metric_named
 
-__all__ = ["Day", "MetricName", "Window", "metric_named", "optional_day"]
+__all__ = ["Day", "MetricName", "Window", "metric_named", "optional_day", "readable"]
 
 Day: TypeAlias = Annotated[str, typer.Argument(metavar="DAY", help="A closed day, YYYY-MM-DD.")]
 MetricName: TypeAlias = Annotated[str, typer.Argument(metavar="dau|mau", help="What is counted.")]
@@ -19,3 +20,16 @@ Window: TypeAlias = Annotated[
         "that is released by itself, at its own cost.",
     ),
 ]
+
+
+def readable(text: str, parameter: str) -> str:
+    """A word that came as text; what came as other bytes has surrogates in their place.
+
+    Raises:
+        InvalidValueError: if it did not.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValueError(parameter, "not shown", "UTF-8 text") from None
+    return text

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dpdau.cli import output
+from dpdau.cli.arguments import readable
 from dpdau.cli.session import Session, command
 from dpdau.errors import FileUnreadableError, InvalidValueError
 from dpdau.model.erasures import MAX_USERS
@@ -80,8 +81,9 @@ def erasure(
     """Show whether an erasure is done, or its receipt; complete it if it waits on this machine."""
     if out is not None and not receipt:
         raise InvalidValueError("--out", str(out), "to stand beside --receipt")
+    asked = readable(erasure_id, "ID")
     with session.backend() as backend:
-        answer = backend.receipt(erasure_id) if receipt else backend.erasure(erasure_id)
+        answer = backend.receipt(asked) if receipt else backend.erasure(asked)
     if out is None:
         session.show(answer, output.receipt if receipt else output.erasure)
         return

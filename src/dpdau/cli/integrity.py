@@ -28,7 +28,9 @@ def verify(session: Session) -> None:
     """Recompute the ledger: hashes, values, prices, plans, budgets, and what fits beside it."""
     with session.backend() as backend, session.waiting("Verifying"):
         answer = backend.verify()
-    for remark in answer["remarks"]:
+    with session.reading_answer():
+        remarks = list(answer["remarks"])
+    for remark in remarks:
         session.warn(f"Remark: {remark}")
     session.show(answer, lambda found: output.sentence(_verdict(found)))
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from dpdau.cli.backend import Answer
 from dpdau.cli.problems import error_of
@@ -27,6 +28,18 @@ __all__ = ["RemoteBackend"]
 # Publishing many months, or the first plan of a kind, takes the server a while.
 _ANSWER_SECONDS = 600.0
 _CONNECT_SECONDS = 10.0
+
+
+class _Refused(msgspec.Struct):
+    index: int
+    reason: str
+
+
+class _Taken(msgspec.Struct):
+    """What a server says of a batch."""
+
+    accepted: int
+    errors: list[_Refused]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,7 @@ class RemoteBackend:
             raise InvalidValueError("--key", "not shown", "printable ASCII characters")
         try:
             is_address = httpx.URL(url).scheme in {"http", "https"} and bool(httpx.URL(url).host)
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, UnicodeEncodeError):
             is_address = False
         if not is_address:
             raise InvalidValueError("--url", url, "an address like http://127.0.0.1:8000")
@@ -201,9 +214,17 @@ class RemoteBackend:
             middle = (start + end) // 2
             sent = self._send(batch, start, middle, refuse)
             return sent + self._send(batch, middle, end, refuse)
-        for error in answer["errors"]:
-            refuse(batch.refused_line(start + error["index"], error["reason"]))
-        return int(answer["accepted"])
+        try:
+            taken = msgspec.convert(answer, _Taken)
+            lines = [
+                batch.refused_line(range(start, end)[each.index], each.reason)
+                for each in taken.errors
+            ]
+        except (msgspec.ValidationError, IndexError):
+            raise self._failure(response) from None
+        for line in lines:
+            refuse(line)
+        return taken.accepted
 
     def _ask(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, **query: Any
@@ -237,7 +258,7 @@ def _object(response: httpx.Response) -> dict[str, Any] | None:
     """The JSON object in a body, if there is one."""
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 

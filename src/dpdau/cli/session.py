@@ -18,7 +18,7 @@ from dpdau.cli.backend import Answer, Backend
 from dpdau.cli.exit_codes import BROKEN_PIPE, INTERRUPTED
 from dpdau.cli.problems import problem_of
 from dpdau.config import Settings, load_settings
-from dpdau.errors import DpdauError, FileUnreadableError
+from dpdau.errors import DpdauError, FileUnreadableError, ServerUnreachableError
 
 __all__ = ["Session", "command", "text_or_file"]
 
@@ -113,7 +113,24 @@ class Session:
         if self.as_json:
             sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         else:
-            self.out.print(render(answer))
+            with self.reading_answer():
+                rendered = render(answer)
+            self.out.print(rendered)
+
+    @contextmanager
+    def reading_answer(self) -> Iterator[None]:
+        """Blame the server if what it answered has not the form of an answer of dpdau.
+
+        Raises:
+            ServerUnreachableError: in place of what fails then; on this machine nothing should.
+        """
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if self.url is None:
+                raise
+            reason = "it answered with something that dpdau would not send"
+            raise ServerUnreachableError(self.url, reason) from error
 
     def _open(self) -> Backend:
         # Imported here, since loading the product takes longer than `--help` should.
@@ -220,6 +237,12 @@ def _failing_clearly(session: Session) -> Iterator[None]:
         # Whoever read the output has gone; what is still buffered must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(BROKEN_PIPE) from None
+    except OSError as error:
+        # What nothing below has words for, such as a name that is too long for a file.
+        file = Path(str(error.filename or "a file"))
+        unreadable = FileUnreadableError(file, error.strerror or str(error))
+        session.fail(unreadable)
+        raise typer.Exit(unreadable.exit_code) from None
     except KeyboardInterrupt:
         session.warn("Interrupted; what was done before stands.")
         raise typer.Exit(INTERRUPTED) from None

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dpdau.cli import output, prose
-from dpdau.cli.arguments import Day, MetricName, Window, metric_named
+from dpdau.cli.arguments import Day, MetricName, Window, metric_named, readable
 from dpdau.cli.backend import Answer
 from dpdau.cli.session import Session, command
 from dpdau.model.calendar import parse_day
@@ -57,7 +57,8 @@ def series(
     with session.backend() as backend, session.waiting("Publishing"):
         answer = backend.series(metric_named(metric), first, last, window)
     if as_csv and not session.as_json:
-        _write_csv(answer)
+        with session.reading_answer():
+            _write_csv(answer)
     else:
         session.show(answer, output.series)
 
@@ -72,7 +73,7 @@ def explain(
 ) -> None:
     """Say in words what a published number means, how sure it is, what it cost and whom it protects."""
     with session.backend() as backend:
-        answer = backend.explain(release_id)
+        answer = backend.explain(readable(release_id, "RELEASE_ID"))
     session.show(answer, prose.explanation)
 
 

@@ -124,16 +124,17 @@ def require_columns(names: Sequence[str], expected_format: str) -> None:
 
 
 def joined(parts: Sequence[RawColumns]) -> RawColumns:
-    """Consecutive parts of one table as one."""
+    """Consecutive parts of one table as one; what only some have is absent in the others."""
     if len(parts) == 1:
         return parts[0]
-    starts = accumulate((len(part.user_ids) for part in parts), initial=0)
+    sizes = [len(part.user_ids) for part in parts]
+    starts = accumulate(sizes, initial=0)
     return RawColumns(
         user_ids=list(chain.from_iterable(part.user_ids for part in parts)),
         ops=list(chain.from_iterable(part.ops for part in parts)),
-        days=_joined_or_none([part.days for part in parts]),
-        timestamps=_joined_or_none([part.timestamps for part in parts]),
-        scopes=_joined_or_none([part.scopes for part in parts]),
+        days=_joined_or_none([part.days for part in parts], sizes),
+        timestamps=_joined_or_none([part.timestamps for part in parts], sizes),
+        scopes=_joined_or_none([part.scopes for part in parts], sizes),
         faults={
             start + index: reason
             for start, part in zip(starts, parts, strict=False)
@@ -142,9 +143,15 @@ def joined(parts: Sequence[RawColumns]) -> RawColumns:
     )
 
 
-def _joined_or_none(parts: Sequence[Sequence[Field] | None]) -> list[Field] | None:
-    columns = [part for part in parts if part is not None]
-    return list(chain.from_iterable(columns)) if columns else None
+def _joined_or_none(
+    parts: Sequence[Sequence[Field] | None], sizes: Sequence[int]
+) -> list[Field] | None:
+    if all(part is None for part in parts):
+        return None
+    filled = zip(parts, sizes, strict=True)
+    return list(
+        chain.from_iterable((None,) * size if part is None else part for part, size in filled)
+    )
 
 
 def judge(columns: RawColumns, rules: EventRules) -> Decoded:

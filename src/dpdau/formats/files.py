@@ -1,5 +1,6 @@
 """Files of events, read piece by piece in bounded memory."""
 
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,10 +75,13 @@ def file_size(path: Path) -> int:
     """The size of a file in bytes.
 
     Raises:
-        FileUnreadableError: if there is no such file.
+        FileUnreadableError: if there is no such file, or it is a folder.
     """
     with _readable(path):
-        return path.stat().st_size
+        found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise FileUnreadableError(path, "it is a folder")
+    return found.st_size
 
 
 def read_file(

@@ -20,7 +20,9 @@ _DECEMBER = 12
 _MONTHS_IN_QUARTER = 3
 # So that a day's end, its closing and the end of a range behind it are days too.
 _LAST_YEAR = 9_990
-_PERIOD_NAME = re.compile(r"(?P<year>\d{4})(-(?P<month>0[1-9]|1[0-2])|-Q(?P<quarter>[1-4]))?")
+_PERIOD_NAME = re.compile(
+    r"(?P<year>\d{4})(-(?P<month>0[1-9]|1[0-2])|-Q(?P<quarter>[1-4]))?", re.ASCII
+)
 
 
 class PeriodKind(StrEnum):

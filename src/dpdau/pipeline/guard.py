@@ -21,7 +21,7 @@ from dpdau.errors import (
     StoreError,
 )
 from dpdau.model.ledger import LedgerKind, LedgerRow, verify_chain
-from dpdau.pipeline.head import NOTHING, Head, following
+from dpdau.pipeline.head import NOTHING, Head, following, remembered_in
 from dpdau.pipeline.ports import HeadCopy, Reader, Store, Transaction
 
 __all__ = ["LedgerGuard", "contradiction"]
@@ -121,7 +121,7 @@ class LedgerGuard:
 
     def remembered(self) -> Head | None:
         """What the copy remembers; None if it is missing or cannot be understood."""
-        return _decoded(self._copy.read())
+        return remembered_in(self._copy.read())
 
     def keep(self, *, anew: bool = False) -> None:
         """Move the copy to the newest row.
@@ -139,7 +139,7 @@ class LedgerGuard:
         def moved(content: bytes | None) -> bytes | None:
             nonlocal reached
             with self._store.read() as reader:
-                remembered = None if anew else _decoded(content)
+                remembered = None if anew else remembered_in(content)
                 fault = (
                     None if anew else _contradiction(reader, remembered, kept_as=self._copy.kept_as)
                 )
@@ -162,7 +162,7 @@ class LedgerGuard:
 
 def contradiction(reader: Reader, copy: HeadCopy) -> LedgerRolledBackError | None:
     """How a ledger and the copy of its head contradict each other; None if they do not."""
-    return _contradiction(reader, _decoded(copy.read()), kept_as=copy.kept_as)
+    return _contradiction(reader, remembered_in(copy.read()), kept_as=copy.kept_as)
 
 
 def _contradiction(
@@ -185,15 +185,6 @@ def _extended(head: Head, rows: list[LedgerRow]) -> Head:
         return following(head, rows)
     except (KeyError, TypeError, msgspec.MsgspecError) as error:
         raise LedgerDamagedError(rows[-1].sequence, "it or one before it is no row") from error
-
-
-def _decoded(content: bytes | None) -> Head | None:
-    if content is None:
-        return None
-    try:
-        return msgspec.json.decode(content, type=Head)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _has(reader: Reader, head: Head) -> bool:

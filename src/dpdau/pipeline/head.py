@@ -14,10 +14,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from dpdau.errors import InvalidValueError
+from dpdau.model.calendar import Period
 from dpdau.model.ledger import GENESIS_HASH, LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
+from dpdau.privacy.charges import charge_from_dict
 
-__all__ = ["NOTHING", "EndedSeries", "Head", "Loss", "following", "lost"]
+__all__ = ["NOTHING", "EndedSeries", "Head", "Loss", "following", "lost", "remembered_in"]
 
 
 class EndedSeries(msgspec.Struct, frozen=True, order=True):
@@ -77,6 +80,24 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 NOTHING = Head(sequence=0, hash=GENESIS_HASH)
 """The head of an empty ledger."""
+
+
+def remembered_in(content: bytes | None) -> Head | None:
+    """The head that these bytes hold; None if there are none, or they cannot be understood.
+
+    What it remembers may have to be charged, so charges that none could pay are not understood.
+    """
+    if content is None:
+        return None
+    try:
+        head = msgspec.json.decode(content, type=Head)
+        for budget in head.budgets:
+            Period.named(budget.period)
+            for each in budget.charges:
+                charge_from_dict(each.charge)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidValueError):
+        return None
+    return head
 
 
 def following(head: Head, rows: Iterable[LedgerRow]) -> Head:

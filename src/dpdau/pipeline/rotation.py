@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.errors import WrongSecretError
+from dpdau.errors import StoreError, WrongSecretError
 from dpdau.model.calendar import Calendar
 from dpdau.pipeline.ports import OUTDATED, Reader, Store, Transaction
 
@@ -43,9 +43,17 @@ class Rotation(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, reader: Reader) -> "Rotation | None":
-        """The newest rotation; None if the store has its first secret."""
+        """The newest rotation; None if the store has its first secret.
+
+        Raises:
+            StoreError: if what is kept of it cannot be read.
+        """
         kept = reader.meta(_ROTATION)
-        return None if kept is None else msgspec.json.decode(kept, type=cls)
+        try:
+            return None if kept is None else msgspec.json.decode(kept, type=cls)
+        except msgspec.MsgspecError as error:
+            message = "What the store keeps of its rotation is damaged. Restore a backup."
+            raise StoreError(message) from error
 
     def keep(self, transaction: Transaction) -> None:
         """Write it."""

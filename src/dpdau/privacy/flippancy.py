@@ -100,7 +100,7 @@ class LimiterState:
         """
         try:
             bitmaps = _read_bitmaps(data)
-        except (ValueError, struct.error) as error:
+        except (ValueError, IndexError, struct.error) as error:
             raise StoreError(
                 f"{len(data):,} bytes are no flippancy limiter's state ({error}). "
                 "The store is damaged: restore a backup."
@@ -129,6 +129,7 @@ def _read_bitmaps(data: bytes) -> list[BitMap]:
 
     Raises:
         ValueError: the bytes, or what they say, cannot be a state.
+        IndexError: a bitmap has no bytes.
         struct.error: the bytes end early.
     """
     if not data.startswith(_MAGIC):

@@ -52,7 +52,22 @@ def describe(app: FastAPI) -> None:
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = Problem.model_json_schema(ref_template=_REFERENCE)
+            _replace_what_fastapi_answers(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _replace_what_fastapi_answers(document: dict[str, Any]) -> None:
+    """Describe unfit parameters of every operation as the problem that they are answered with.
+
+    FastAPI adds an object of its own wherever a route says nothing.
+    """
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            responses = operation["responses"]
+            if "HTTPValidationError" in str(responses.get("422")):
+                responses["422"] = problems(422)[422]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)

@@ -97,10 +97,15 @@ def union_of(sketches: Sequence[bytes]) -> CompactTheta:
 
 def _opened(data: bytes) -> datasketches.compact_theta_sketch:
     try:
-        return datasketches.compact_theta_sketch.deserialize(data)
+        sketch = datasketches.compact_theta_sketch.deserialize(data)
     except (ValueError, IndexError, RuntimeError) as error:
         message = f"{len(data):,} bytes are no compact theta sketch: {error}."
         raise IncompatibleSketchError(message) from None
+    # DataSketches takes any threshold, and divides by it.
+    if not 0 < sketch.theta <= 1:
+        message = f"{len(data):,} bytes are no compact theta sketch: θ is out of range."
+        raise IncompatibleSketchError(message)
+    return sketch
 
 
 def _held(sketch: datasketches.compact_theta_sketch) -> CompactTheta:

@@ -40,7 +40,7 @@ _USERS, _PHANTOMS = 0, 1
 _CHUNK = 2**20
 _HEADER = struct.Struct("<8sBQQ32s")
 _MAGIC = b"dpdauHL1"
-_MOST_BITS = 21
+_FEWEST_BITS, _MOST_BITS = 4, 21
 
 # https://datasketches.apache.org/docs/HLL/HllSketches.html: a preamble of ten integers, then one
 # byte for each register.
@@ -156,8 +156,9 @@ class HllppSketch:
         registers = np.frombuffer(data, dtype=np.uint8, offset=_HEADER.size)
         if (
             magic != _MAGIC
-            or log2_registers > _MOST_BITS
+            or not _FEWEST_BITS <= log2_registers <= _MOST_BITS
             or len(registers) != 2**log2_registers
+            or registers.max() > _WORD_BITS - log2_registers + 1
             or threshold == 0
         ):
             raise IncompatibleSketchError(message)

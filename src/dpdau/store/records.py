@@ -1,14 +1,14 @@
 """Rows of a database and what they hold: the ledger, erasures, and the names of series."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
-from dpdau.errors import LedgerDamagedError
+from dpdau.errors import LedgerDamagedError, StoreCorruptError
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow
-from dpdau.model.releases import SeriesKey
+from dpdau.model.releases import Metric, SeriesKey
 
 __all__ = [
     "erasure_of",
@@ -16,8 +16,11 @@ __all__ = [
     "erasures_of",
     "ledger_parameters",
     "ledger_row_of",
+    "series_keys_of",
     "series_parameters",
 ]
+
+_Corrupt: TypeAlias = Callable[[str], StoreCorruptError]
 
 
 def ledger_parameters(row: LedgerRow) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def ledger_row_of(columns: Sequence[Any]) -> LedgerRow:
             },
             LedgerRow,
         )
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise LedgerDamagedError(sequence, "it cannot be read") from error
 
 
@@ -68,19 +71,35 @@ def erasure_parameters(erasure: Erasure) -> dict[str, Any]:
     }
 
 
-def erasure_of(row: Sequence[str] | None) -> Erasure | None:
+def erasure_of(row: Sequence[str] | None, corrupt: _Corrupt) -> Erasure | None:
     """The record in the one column of a row; None if there is no row."""
-    return None if row is None else msgspec.json.decode(row[0], type=Erasure)
+    return None if row is None else erasures_of([row], corrupt)[0]
 
 
-def erasures_of(rows: Iterable[Sequence[str]]) -> list[Erasure]:
-    """The records in the one column of some rows."""
-    return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
+def erasures_of(rows: Iterable[Sequence[str]], corrupt: _Corrupt) -> list[Erasure]:
+    """The records in the one column of some rows.
+
+    Args:
+        rows: what a database has.
+        corrupt: makes the error that is raised if one of them is no record.
+    """
+    try:
+        return [msgspec.json.decode(body, type=Erasure) for (body,) in rows]
+    except msgspec.MsgspecError as error:
+        raise corrupt("the record of an erasure cannot be read") from error
 
 
 def series_parameters(key: SeriesKey) -> dict[str, Any]:
     """The columns that name a series."""
     return {"metric": str(key.metric), "window_days": key.window_days, "period": key.period}
+
+
+def series_keys_of(rows: Iterable[tuple[str, int, str]], corrupt: _Corrupt) -> list[SeriesKey]:
+    """The names of series in rows of those columns."""
+    try:
+        return [SeriesKey(Metric(metric), days, period) for metric, days, period in rows]
+    except ValueError as error:
+        raise corrupt("a series is of no metric") from error
 
 
 def _json(value: Any) -> str:

@@ -1,13 +1,14 @@
 """The service held against its own OpenAPI document, with requests made from it."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis import Case, GenerationMode
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode, Response
 from schemathesis.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -17,7 +18,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-from support.service import Service
+from support.service import Service, event
 
 CHECKS = [
     content_type_conformance,
@@ -63,6 +64,7 @@ WITHOUT_INPUT = {
     "GET /healthz",
     "GET /readyz",
 }
+LINKS_FOLLOWED = 5  # at least, of those that the document has
 SETTINGS = {"retention_days": 61, "rate_limit_per_minute": 0}
 BASE_URL = "http://localhost"
 
@@ -123,3 +125,34 @@ def test_answers_are_as_documented_and_nothing_breaks(
         case.validate_response(answered(service, case), checks=checks)
 
     try_one()
+
+
+def test_what_answers_lead_to_is_as_documented_too(service: Service, schema: Any) -> None:
+    followed: set[str] = set()
+
+    class Workflow(schema.as_state_machine()):  # type: ignore[misc]
+        def step(self, given: Any) -> Any:
+            output = super().step(given)
+            if given.transition is not None and given.applied_parameters:
+                followed.add(given.transition.id)
+            return output
+
+        def call(self, case: Case, **_: Any) -> Response:
+            return Response.from_any(answered(service, case))
+
+        def validate_response(self, response: Response, case: Case, **_: Any) -> None:
+            case.validate_response(response, checks=CHECKS)
+
+    service.send(*(event(f"user {number}", date(2025, 11, 19)) for number in range(20)))
+    Workflow.run(
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=8,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    assert len(followed) >= LINKS_FOLLOWED, followed

@@ -232,8 +232,8 @@ class HeldStore(MemoryStore):
     def hold(self) -> None:
         self.proceed.clear()
 
-    def write(self) -> Any:
+    def write(self, *, shared: bool = False) -> Any:
         if not self.proceed.is_set():
             self.reached.set()
             assert self.proceed.wait(10)
-        return super().write()
+        return super().write(shared=shared)

@@ -60,10 +60,10 @@ class FailingStore(MemoryStore):
             raise self.fault
         return super().read()
 
-    def write(self) -> Any:
+    def write(self, *, shared: bool = False) -> Any:
         if self.fault is not None:
             raise self.fault
-        return super().write()
+        return super().write(shared=shared)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)

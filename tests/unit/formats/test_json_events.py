@@ -281,3 +281,38 @@ def test_no_reason_and_no_error_holds_a_value_that_may_be_a_user_id(decode: Deco
     with pytest.raises(EventsRefusedError) as caught:
         require_all(decoded)
     assert secret not in caught.value.message
+
+
+PIECES = 5_001  # one more than is decoded together
+
+
+@pytest.mark.parametrize(
+    ("odd", "day", "whole_user"),
+    [
+        ({"scope": "user"}, "2026-01-31", True),
+        ({"scope": "day"}, "2026-01-31", False),
+        ({"day": None, "ts": "2026-02-01T12:00:00Z"}, "2026-02-01", False),
+    ],
+    ids=["user", "day", "ts"],
+)
+@pytest.mark.parametrize("position", [0, PIECES - 1], ids=["first", "last"])
+def test_a_field_that_few_of_many_lines_have_concerns_these_alone(
+    rules: EventRules, odd: dict[str, Any], day: str, position: int, *, whole_user: bool
+) -> None:
+    plain = {"user_id": "ann", "op": "-", "day": "2026-01-31"}
+    lines: list[dict[str, Any]] = [plain] * PIECES
+    lines[position] = plain | odd
+    events = require_all(decode_ndjson(as_lines(*lines), rules))
+    assert events.days[position] == date.fromisoformat(day).toordinal()
+    assert events.whole_user[position] == whole_user
+    assert events.whole_user.sum() == whole_user
+    assert len(set(events.days.tolist())) == len({day, plain["day"]})
+
+
+def test_a_removal_that_is_named_as_such_turns_no_other_from_an_erasure_into_one(
+    rules: EventRules,
+) -> None:
+    plain = {"user_id": "ann", "op": "-", "day": "2026-01-31"}
+    body = as_lines(*[plain] * (PIECES - 1), plain | {"scope": "day"})
+    events = require_all(decode_ndjson(body, replace(rules, erase_by_default=True)))
+    assert events.whole_user.tolist() == [True] * (PIECES - 1) + [False]

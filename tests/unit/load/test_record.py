@@ -2,6 +2,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from _record import Outcome, Recorder, begin, read
 from _traffic import Traffic
@@ -34,3 +36,19 @@ def test_a_record_that_makes_no_sense_is_none(tmp_path: Path, line: str) -> None
         file.write(f"{line}\n")
     with pytest.raises(ValueError, match="out of order"):
         read(path)
+
+
+@given(
+    st.binary(max_size=200)
+    | st.text(st.sampled_from("sent acknowledged refused 012\n{}")).map(str.encode)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_other_content_is_no_record(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "record"
+    begin(path, TRAFFIC)
+    path.write_bytes(path.read_bytes() + content)
+    try:
+        found = read(path)
+    except ValueError:
+        return
+    assert all(found.batches.values())

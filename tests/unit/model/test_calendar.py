@@ -43,7 +43,18 @@ def test_periods_are_named_as_people_name_them(kind: PeriodKind, name: str, days
     assert (period.name, period.days) == (name, days)
 
 
-@pytest.mark.parametrize("name", ["2024-13", "2024-Q5", "24", "0000", "2024-1", "", "2024-02-01"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("2024-13", "2024-Q5", "24", "0000", "2024-1", "", "2024-02-01"),
+        # Digits of other scripts.
+        *(
+            "\N{ARABIC-INDIC DIGIT ZERO}" * 4,
+            "\N{FULLWIDTH DIGIT TWO}024-10",
+            "2024-Q\N{SUPERSCRIPT TWO}",
+        ),
+    ],
+)
 def test_what_names_no_period_is_refused(name: str) -> None:
     with pytest.raises(InvalidValueError, match="2025-Q4"):
         Period.named(name)

@@ -116,6 +116,7 @@ SOUND = LimiterState(BitMap([1]), (BitMap([1, 2]), BitMap([2]))).to_bytes()
         (SOUND[:10], "no flippancy"),
         (SOUND[:14], "no flippancy"),
         (SOUND[:-1], "cut off"),
+        (SOUND[:12] + bytes(8) * 3, "no flippancy"),
         (SOUND + b"x", "after the last"),
         (SOUND[:20] + b"\xff" * 8 + SOUND[28:], "no flippancy"),
         (LimiterState(BitMap([3]), (BitMap([1]),)).to_bytes(), "without a rise"),

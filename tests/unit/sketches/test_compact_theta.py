@@ -94,8 +94,16 @@ def of_another_seed() -> bytes:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x03" * 8, b"x" * 100, write_compact_theta(MANY, 2)[:-1], of_another_seed()],
-    ids=["nothing", "a few bytes", "text", "cut off", "another seed"],
+    [
+        b"",
+        b"\x03" * 8,
+        b"x" * 100,
+        write_compact_theta(MANY, 2)[:-1],
+        of_another_seed(),
+        write_compact_theta(MANY, 2)[:16] + bytes(8) + write_compact_theta(MANY, 2)[24:],
+        write_compact_theta(MANY, 2)[:16] + b"\xff" * 8 + write_compact_theta(MANY, 2)[24:],
+    ],
+    ids=["nothing", "a few bytes", "text", "cut off", "another seed", "no θ", "θ beyond one"],
 )
 def test_bytes_that_are_none_are_refused(data: bytes) -> None:
     with pytest.raises(IncompatibleSketchError, match="no compact theta sketch"):

@@ -17,7 +17,7 @@ CHOSEN = {
     "sqlite": {"ledger", "ledger_of_period"},
     "postgres": {"take_turn_shared", "take_turn_alone"},
 }
-NAME_IN_CODE = re.compile(r'\.(?:rows|row|each|run|run_for_each|bigints)\(\s*"(\w+)"')
+NAME_IN_CODE = re.compile(r'\.(?:rows|row|each|run|run_for_each|bigints|counter)\(\s*"(\w+)"')
 
 
 def test_a_query_is_found_by_its_name() -> None:

@@ -109,7 +109,7 @@ class Witness:
                     (_integer(item["active_days"]), _weight(item)) for item in data["active_days"]
                 ),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             message = (
                 "witness: expected patterns [{runs: [[start, end], …], weight}, …] and "
                 f"active_days [{{active_days, weight}}, …] ({type(error).__name__}: {error})."

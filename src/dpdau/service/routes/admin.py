@@ -18,6 +18,7 @@ from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import documented_body, json_body
 from dpdau.service.context import Context
+from dpdau.service.links import OF_RELEASE, linked, to
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import DAY_SCHEMA
 from dpdau.views import ReleaseView, RotationView, VerificationView
@@ -92,7 +93,14 @@ class Ledger(BaseModel):
     "/publish",
     summary="Publish closed days",
     response_model=Published,
-    responses=problems(400, 401, 403, 413, 422, 429, 503, 507),
+    responses=problems(400, 401, 403, 413, 422, 429, 503, 507)
+    | linked(
+        oldest=to(
+            "/releases/{release_id}",
+            "The first of what was published, if there was any.",
+            release_id="$response.body#/published/0",
+        ),
+    ),
     openapi_extra=documented_body(
         {"application/json": {"schema": PublishRequest.model_json_schema()}}, required=False
     ),
@@ -124,7 +132,7 @@ async def publish(request: Request, context: Context) -> Response:
     "/revise",
     summary="Correct a published value",
     response_model=ReleaseView,
-    responses=problems(400, 401, 403, 404, 413, 422, 429, 503, 507),
+    responses=problems(400, 401, 403, 404, 413, 422, 429, 503, 507) | linked(**OF_RELEASE),
     openapi_extra=documented_body(
         {"application/json": {"schema": ReviseRequest.model_json_schema()}}
     ),
@@ -175,7 +183,8 @@ def ledger(
     "/ledger/acknowledge",
     summary="Acknowledge a rollback",
     response_model=Ledger,
-    responses=problems(400, 401, 403, 413, 422, 429, 503, 507),
+    responses=problems(400, 401, 403, 413, 422, 429, 503, 507)
+    | linked(verification=to("/ledger/verify", "Whether the ledger is whole now.")),
     openapi_extra=documented_body(
         {"application/json": {"schema": AcknowledgeRequest.model_json_schema()}}
     ),

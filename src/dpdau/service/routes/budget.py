@@ -12,6 +12,7 @@ from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import documented_body, json_body
 from dpdau.service.context import Context
+from dpdau.service.links import OF_PERIOD, linked
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import DAY_SCHEMA, MetricInPath
 from dpdau.views import BudgetTotalsView, BudgetView
@@ -62,7 +63,7 @@ def totals(context: Context) -> Response:
     dependencies=_READ,
     summary="A metric's budget",
     response_model=BudgetView,
-    responses=problems(401, 403, 404, 422, 429, 503),
+    responses=problems(401, 403, 404, 422, 429, 503) | linked(**OF_PERIOD),
 )
 def of_metric(
     context: Context,
@@ -84,7 +85,7 @@ def of_metric(
     dependencies=_ADMIN,
     summary="Raise a cap",
     response_model=BudgetView,
-    responses=problems(400, 401, 403, 404, 413, 422, 429, 503, 507),
+    responses=problems(400, 401, 403, 404, 413, 422, 429, 503, 507) | linked(**OF_PERIOD),
     openapi_extra=documented_body(
         {"application/json": {"schema": RaiseRequest.model_json_schema()}}
     ),

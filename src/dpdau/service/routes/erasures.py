@@ -21,6 +21,7 @@ from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.bodies import decoded_body, documented_body
 from dpdau.service.context import Context, ServiceContext
+from dpdau.service.links import RECEIPT, STATE, linked
 from dpdau.service.openapi import problems
 from dpdau.service.problems import REQUEST_ID
 from dpdau.views import ErasureView, ReceiptView
@@ -33,6 +34,12 @@ router = APIRouter(prefix="/erasure", tags=["erasure"])
 
 _INGEST = [Depends(Needs(Scope.INGEST))]
 _ADMIN = [Depends(Needs(Scope.ADMIN))]
+_NEXT = {"state": STATE, "receipt": RECEIPT}
+_PURGING = {
+    "model": ErasureView,
+    "description": "Erased; pages on disk are still being purged.",
+    "links": _NEXT,
+}
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
 _JSON = "application/json"
@@ -98,7 +105,8 @@ _line_decoder = msgspec.json.Decoder(str | _OneUser)
     dependencies=_INGEST,
     response_model=ErasureView,
     responses=problems(400, 401, 403, 413, 415, 422, 429, 503, 507)
-    | {202: {"model": ErasureView, "description": "Erased; pages on disk are still being purged."}},
+    | linked(**_NEXT)
+    | {202: _PURGING},
     openapi_extra=_BODY,
 )
 async def erase(
@@ -132,7 +140,7 @@ async def erase(
     summary="The state of an erasure",
     dependencies=_INGEST,
     response_model=ErasureView,
-    responses=problems(401, 403, 404, 429, 503),
+    responses=problems(401, 403, 404, 429, 503) | linked(receipt=RECEIPT),
 )
 def state(context: Context, erasure_id: str) -> Response:
     """Whether the last trace is gone, or why nobody was erased."""

@@ -18,7 +18,12 @@ class Identity(BaseModel):
     scopes: list[Scope] = Field(description="What this request may do.")
 
 
-@router.get("/whoami", summary="What a key allows", responses=problems(401, 429))
+@router.get(
+    "/whoami",
+    summary="What a key allows",
+    responses=problems(401, 429),
+    openapi_extra={"security": [{}]},  # beside those of the key: none is an answer too
+)
 async def whoami(request: Request, key: GivenKey) -> Identity:
     """The scopes of the request's key, so that a page shows only what its reader may ask for.
 

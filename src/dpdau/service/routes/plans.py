@@ -10,6 +10,7 @@ from dpdau.pipeline.planning import PlanRequest
 from dpdau.service.answers import json_answer
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.context import Context
+from dpdau.service.links import OF_PERIOD, linked
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import MetricInPath, WindowDays
 from dpdau.views import ForecastView
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/plan", tags=["plans"], dependencies=[Depends(Needs(S
     "",
     summary="What accuracy a budget buys",
     response_model=ForecastView,
-    responses=problems(401, 403, 404, 422, 429, 503),
+    responses=problems(401, 403, 404, 422, 429, 503) | linked(**OF_PERIOD),
 )
 def forecast(
     *,

@@ -14,6 +14,7 @@ from dpdau.model.releases import Metric
 from dpdau.service.answers import csv_answer, json_answer, prefers_csv
 from dpdau.service.auth import Needs, Scope
 from dpdau.service.context import Context, ServiceContext
+from dpdau.service.links import OF_RELEASE, linked, to
 from dpdau.service.openapi import problems
 from dpdau.service.parameters import DAY_SCHEMA, Day, MetricInPath, WindowDays
 from dpdau.views import (
@@ -56,13 +57,22 @@ _Accept = Annotated[str, Header(include_in_schema=False)]
 _CSV_TOO: dict[int | str, dict[str, Any]] = {
     200: {"description": "The values.", "content": {"text/csv": {"schema": {"type": "string"}}}}
 }
+_OLDEST = {
+    "links": {
+        "oldest": to(
+            "/releases/{release_id}",
+            "The first of the values, if there is any.",
+            release_id="$response.body#/releases/0/release_id",
+        )
+    }
+}
 
 
 @router.get(
     "/dau/{day}",
     summary="Daily active users",
     response_model=ReleaseView,
-    responses=problems(401, 403, 404, 409, 422, 429, 503, 507),
+    responses=problems(401, 403, 404, 409, 422, 429, 503, 507) | linked(**OF_RELEASE),
 )
 def daily(context: Context, day: Day) -> Response:
     """How many distinct people were active on a closed day, privately.
@@ -76,7 +86,7 @@ def daily(context: Context, day: Day) -> Response:
     "/mau",
     summary="Monthly active users",
     response_model=ReleaseView,
-    responses=problems(401, 403, 404, 409, 422, 429, 503, 507),
+    responses=problems(401, 403, 404, 409, 422, 429, 503, 507) | linked(**OF_RELEASE),
 )
 def monthly(context: Context, end: _EndDay = None, window: WindowDays = None) -> Response:
     """How many distinct people were active in the window that ends on a closed day, privately."""
@@ -88,7 +98,7 @@ def monthly(context: Context, end: _EndDay = None, window: WindowDays = None) ->
     "/series/{metric}",
     summary="The values of a range of days",
     response_model=SeriesView,
-    responses=problems(401, 403, 404, 422, 429, 503, 507) | _CSV_TOO,
+    responses=problems(401, 403, 404, 422, 429, 503, 507) | {200: _CSV_TOO[200] | _OLDEST},
 )
 def series(
     *,
@@ -143,7 +153,7 @@ def stickiness(
     "/releases/{release_id}",
     summary="A published value",
     response_model=ReleaseView,
-    responses=problems(401, 403, 404, 422, 429, 503),
+    responses=problems(401, 403, 404, 422, 429, 503) | linked(**OF_RELEASE),
 )
 def released(context: Context, release_id: _ReleaseId) -> Response:
     """A value that was published before, by its id."""
@@ -154,7 +164,14 @@ def released(context: Context, release_id: _ReleaseId) -> Response:
     "/releases/{release_id}/explain",
     summary="What a published value means",
     response_model=ExplanationView,
-    responses=problems(401, 403, 404, 422, 429, 503),
+    responses=problems(401, 403, 404, 422, 429, 503)
+    | linked(
+        newest=to(
+            "/releases/{release_id}",
+            "The newest value for the same question.",
+            release_id="$response.body#/newest",
+        ),
+    ),
 )
 def explain(context: Context, release_id: _ReleaseId) -> Response:
     """What was counted, how sure it is, what it cost, what protects whom, and what it leaves out.

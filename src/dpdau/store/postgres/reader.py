@@ -13,7 +13,13 @@ from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
 from dpdau.store.postgres.session import Session
-from dpdau.store.records import erasure_of, erasures_of, ledger_row_of, series_parameters
+from dpdau.store.records import (
+    erasure_of,
+    erasures_of,
+    ledger_row_of,
+    series_keys_of,
+    series_parameters,
+)
 from dpdau.store.sharding import parts
 
 __all__ = ["PostgresReader", "signed"]
@@ -122,30 +128,33 @@ class PostgresReader:
 
     def series_keys(self) -> list[SeriesKey]:
         """The series that have private state."""
-        return [
-            SeriesKey(Metric(metric), window_days, period)
-            for metric, window_days, period in self._session.rows("series_keys")
-        ]
+        return series_keys_of(self._session.rows("series_keys"), self._session.corrupt)
 
     def erasure(self, erasure_id: str) -> Erasure | None:
         """The record of an erasure."""
-        return erasure_of(self._session.row("erasure", erasure_id=erasure_id))
+        return erasure_of(
+            self._session.row("erasure", erasure_id=erasure_id), self._session.corrupt
+        )
 
     def erasure_of(self, request_key: str) -> Erasure | None:
         """The record of the erasure that was requested under this key."""
-        return erasure_of(self._session.row("erasure_of", request_key=request_key))
+        return erasure_of(
+            self._session.row("erasure_of", request_key=request_key), self._session.corrupt
+        )
 
     def erasures(self) -> list[Erasure]:
         """The records of all erasures, oldest first."""
-        return erasures_of(self._session.rows("erasures"))
+        return erasures_of(self._session.rows("erasures"), self._session.corrupt)
 
     def newest_erasures(self, count: int) -> list[Erasure]:
         """The records of the last erasures requested, at most so many, newest first."""
-        return erasures_of(self._session.rows("newest_erasures", count=count))
+        return erasures_of(
+            self._session.rows("newest_erasures", count=count), self._session.corrupt
+        )
 
     def unfinished_erasures(self) -> list[Erasure]:
         """The erasures that were neither completed nor refused, oldest first."""
-        return erasures_of(self._session.rows("unfinished_erasures"))
+        return erasures_of(self._session.rows("unfinished_erasures"), self._session.corrupt)
 
     def meta(self, name: str) -> str | None:
         """A named value that the store keeps about itself."""

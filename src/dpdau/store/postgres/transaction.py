@@ -110,7 +110,7 @@ class PostgresTransaction(PostgresReader):
         self._session.run("drop_days", first_day=OUTDATED + 1, day=day)
         self._session.run("drop_tombstones", day=day)
         rows = self._session.rows("requests_before", day=date.fromordinal(day).isoformat())
-        for erasure in erasures_of(rows):
+        for erasure in erasures_of(rows, self._session.corrupt):
             self.put_erasure(
                 msgspec.structs.replace(erasure, request_key=None, request_digest=None)
             )

@@ -17,6 +17,8 @@ from dpdau.store.sqlite.session import Session, as_json
 __all__ = ["PAGE_RECORDS", "TOMBSTONES", "USERS", "PageKind", "Pages"]
 
 PAGE_RECORDS = 4_096
+# Numbers of records are at most 32 bits long.
+_MOST_PAGES = 2**32 // PAGE_RECORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,16 @@ class Pages:
     def changed_after(self, generation: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """The pages changed after a generation: the number of the first record, and all records."""
         for page, cell in self._session.each("pages", kind=self._kind.name, generation=generation):
+            if not 0 <= page < _MOST_PAGES:
+                raise self._session.corrupt(f"a page of {self._kind.name} has the number {page}")
             yield page * PAGE_RECORDS, self._records(cell)
 
     def pseudonyms(self) -> NDArray[np.uint64]:
         """The pseudonym of every record by its number; 0 where there is none."""
         (last,) = self._session.row("last_page", kind=self._kind.name)
-        pseudonyms = np.zeros(0 if last is None else (last + 1) * PAGE_RECORDS, dtype=np.uint64)
+        # Of a page beyond all others nothing is allotted before it is found to be none.
+        size = (last + 1) * PAGE_RECORDS if last in range(_MOST_PAGES) else 0
+        pseudonyms = np.zeros(size, dtype=np.uint64)
         for first, records in self.changed_after(-1):
             pseudonyms[first : first + PAGE_RECORDS] = records["pseudonym"]
         return pseudonyms

@@ -39,7 +39,7 @@ def erase_from(
         StoreError: if the file is no store, or cannot be changed; then nothing was.
     """
     with _changing(path, busy_timeout_seconds) as session:
-        (generation,) = session.row("generation")
+        generation = session.counter("generation")
         indices = np.unique(tombstones.user_indices)
         users = _found(session, USERS, tombstones.pseudonyms, indices)
         erased = _found(session, TOMBSTONES, tombstones.pseudonyms, indices[:0])

@@ -38,6 +38,18 @@ class Session:
         """The first row that a named query gives; None if there is none."""
         return self.connection.execute(query(name), parameters).fetchone()
 
+    def counter(self, query_name: str, /, **parameters: Any) -> int:
+        """The number that a named query gives of a counter, which every store has.
+
+        Raises:
+            StoreCorruptError: if this one has not.
+        """
+        row = self.row(query_name, **parameters)
+        if row is None:
+            raise self.corrupt("a counter is missing")
+        number: int = row[0]
+        return number
+
     def run(self, name: str, /, **parameters: Any) -> None:
         """Carry out a named statement."""
         self.connection.execute(query(name), parameters)

@@ -68,7 +68,7 @@ class SnapshotCache:
 
     def at(self, session: Session) -> Snapshot:
         """The snapshot of the generation that a session sees."""
-        (generation,) = session.row("generation")
+        generation = session.counter("generation")
         found = self._kept.get(generation)
         if found is None:
             # Perhaps a commit of this process is done and its snapshot about to be kept.

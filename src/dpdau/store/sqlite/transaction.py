@@ -200,7 +200,7 @@ class SqliteTransaction(SqliteReader):
 
     def _take_numbers(self, name: str, count: int) -> NDArray[np.int64]:
         """Numbers that were never given out before."""
-        (first,) = self._session.row("take_numbers", name=name, count=count)
+        first = self._session.counter("take_numbers", name=name, count=count)
         return np.arange(first, first + count)
 
     def _put_users(self, pseudonyms: NDArray[np.uint64], indices: NDArray[np.int64]) -> None:

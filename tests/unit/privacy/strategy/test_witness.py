@@ -98,6 +98,7 @@ def test_json_values_give_the_witness_back() -> None:
         {"patterns": [], "active_days": [{"weight": 1.0}]},
         {"patterns": [{"runs": [[0, 1]], "weight": "1"}], "active_days": []},
         {"patterns": [{"runs": [[0, 1]], "weight": True}], "active_days": []},
+        {"patterns": [{"runs": [[0, 1]], "weight": 10**400}], "active_days": []},
         {"patterns": [{"runs": [[0]], "weight": 1.0}], "active_days": []},
         {"patterns": [{"runs": [[0, 1.5]], "weight": 1.0}], "active_days": []},
         {"patterns": [{"runs": [[False, True]], "weight": 1.0}], "active_days": []},
