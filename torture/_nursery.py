@@ -94,10 +94,9 @@ def _live(birth: Birth) -> int:
 
     sys.argv = ["dpdau", *birth["arguments"]]
     try:
-        main()
+        return main()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
 
 
 def _fork(birth: Birth) -> int:
