@@ -388,6 +388,7 @@ class ProductMachine(RuleBasedStateMachine):
         else:
             body = json.dumps({"user_ids": users}).encode()
             headers["Content-Type"] = "application/json"
+        touched = self._memberships(users)
         response = self.product.post_bytes("ingest", "/erasure", body, headers)
         shown = response.json()
         former = self.requests.get(key or "")
@@ -402,7 +403,6 @@ class ProductMachine(RuleBasedStateMachine):
             return
         assert shown["erasure_id"] not in self.erased
         assert done["users"] == len(set(users))
-        touched = self._memberships(users)
         self.model.erase(users)
         if key is not None:
             self.requests[key] = (frozenset(users), shown["erasure_id"])

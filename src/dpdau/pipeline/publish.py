@@ -261,7 +261,7 @@ class Publisher:
                 yield self._on_demand.release(rules, key.day, rules.window_days)
 
     def _due_periods(self, rules: MetricRules, end: date) -> dict[Period, int]:
-        """Periods with rows still to publish, oldest first, and how many rows each has.
+        """Periods that begin up to a day and have rows to publish, oldest first, with their rows.
 
         These are the opened ones that are incomplete and, once the day on which the store was
         made has closed, all from that day's period on. Until then a new store can be filled
@@ -275,7 +275,8 @@ class Publisher:
                 if key.metric is rules.metric and key.window_days == rules.window_days
             }
             created_on = date.fromisoformat(reader.meta(CREATED_ON) or date.max.isoformat())
-            candidates = {Period.named(name) for name in running}
+            # One that begins later has nothing to publish up to that day.
+            candidates = {period for period in map(Period.named, running) if period.first <= end}
             if end >= created_on:
                 first = self._calendar.period_of(created_on).first
                 candidates.update(self._periods(first, end))
