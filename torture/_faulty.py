@@ -68,7 +68,9 @@ def _answers_are_measured_again() -> None:
 
 def _nobody_is_limited() -> None:
     limited = series._limited  # noqa: SLF001 - it is to be broken
-    _put(series, "_limited", lambda plan, state, present: (present, limited(plan, state, present)[1]))
+    _put(
+        series, "_limited", lambda plan, state, present: (present, limited(plan, state, present)[1])
+    )
 
 
 def _restored_erasures_are_forgotten() -> None:

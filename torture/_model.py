@@ -6,141 +6,20 @@ it on days that are kept.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
+from _terms import Backup, Fact, Grave, Question, Refused, Rules, Told
 from dpdau.privacy.accountant import compose
 from dpdau.privacy.charges import Charge
 
-__all__ = ["DELTA", "Backup", "Fact", "Grave", "Model", "Question", "Refused", "Rules", "Told"]
+__all__ = ["DELTA", "Model"]
 
 DELTA = 1e-6
 _ADVANCED_DELTA = 1e-7
 _ORDERS = (2.0, 4.0, 8.0, 16.0, 32.0)
 _ROUNDING = 1e-9
-
-
-class Refused(Exception):  # noqa: N818 - what the model foresees is no error
-    """The product must refuse.
-
-    Attributes:
-        status: with which HTTP status.
-        slug: as which problem.
-        exit_code: with which code a command ends.
-        published: ids of releases made all the same.
-    """
-
-    def __init__(
-        self, status: int, slug: str, exit_code: int, published: Sequence[str] = ()
-    ) -> None:
-        super().__init__(slug)
-        self.status, self.slug, self.exit_code = status, slug, exit_code
-        self.published = list(published)
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One good event.
-
-    Attributes:
-        user: who.
-        day: when.
-        add: whether active.
-        whole: whether the whole person is erased.
-    """
-
-    user: str
-    day: date
-    add: bool
-    whole: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grave:
-    """What is remembered of an erased person.
-
-    Attributes:
-        erased_on: events dated before are refused.
-        recorded_on: when that was asked for.
-    """
-
-    erased_on: date
-    recorded_on: date
-
-    def deeper(self, other: "Grave | None") -> "Grave":
-        """Both as one: nothing that either of them protects is lost."""
-        if other is None:
-            return self
-        return Grave(
-            max(self.erased_on, other.erased_on), max(self.recorded_on, other.recorded_on)
-        )
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Question:
-    """What a release answers."""
-
-    metric: str
-    window_days: int
-    day: date
-
-    def release_id(self, revision: int) -> str:
-        """The name of its answer."""
-        suffix = f"-r{revision}" if revision else ""
-        return f"{self.metric}-{self.window_days}d-{self.day}{suffix}"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A value that was published.
-
-    Attributes:
-        question: what it answers.
-        revision: how many answers came before.
-        truth: how many people were counted.
-        in_series: whether it belongs to a continual series.
-    """
-
-    question: Question
-    revision: int
-    truth: int
-    in_series: bool
-
-    @property
-    def release_id(self) -> str:
-        """Its name."""
-        return self.question.release_id(self.revision)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The settings that matter to the model.
-
-    Attributes:
-        timezone: whose midnights separate days.
-        lateness_hours: how long a day stays open after its end.
-        retention_days: how many days before today are kept.
-        window_days: the window of the metric mau.
-        erase_by_default: whether a "-" without a scope erases the person.
-        continual: whether both metrics are continual series, otherwise released one by one.
-        runs: by metric, how many runs of presence a series counts; None for no limit.
-        caps: by metric, the configured budget.
-        prices: by metric, the charge of one release outside a series.
-        series_prices: by metric and days of the period, the charge of a whole series.
-    """
-
-    timezone: ZoneInfo
-    lateness_hours: int
-    retention_days: int
-    window_days: int
-    erase_by_default: bool
-    continual: bool
-    runs: Mapping[str, int | None]
-    caps: Mapping[str, float]
-    prices: Mapping[str, Charge]
-    series_prices: Mapping[tuple[str, int], Charge]
 
 
 @dataclass
@@ -150,25 +29,6 @@ class _Series:
     counted: set[str] = field(default_factory=set)
     rises: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     totals: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """What a backup holds.
-
-    Attributes:
-        active: who was active on which day.
-        graves: who was erased.
-        erasures: how many erasures there had been.
-        made_on: when it was begun.
-        secrets: how many secrets there had been.
-    """
-
-    active: Mapping[date, frozenset[str]]
-    graves: Mapping[str, Grave]
-    erasures: int
-    made_on: date
-    secrets: int
 
 
 class Model:
@@ -318,9 +178,7 @@ class Model:
         self._require_kept(day, question.window_days)
         return self._measure(question)
 
-    def publish(
-        self, through: date | None = None, start: date | None = None
-    ) -> list[str]:
+    def publish(self, through: date | None = None, start: date | None = None) -> list[str]:
         """What an operator, or the service by itself, publishes; gives the new ids."""
         end = min(through or self.last_closed, self.last_closed)
         published: list[str] = []
@@ -328,7 +186,7 @@ class Model:
         for metric in self.METRICS:
             try:
                 for told in self._publish_metric(metric, start, end):
-                    published.append(told.release_id)
+                    published.append(told.release_id)  # noqa: PERF401 - what came before counts
             except Refused as error:
                 refused = refused or error
         if refused is not None:
@@ -338,7 +196,9 @@ class Model:
     def look(self, metric: str, start: date, end: date) -> tuple[list[str], list[date]]:
         """The ids of a range's values, and its days without one."""
         days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
-        found = {day: self.newest.get(Question(metric, self._own_window(metric), day)) for day in days}
+        found = {
+            day: self.newest.get(Question(metric, self._own_window(metric), day)) for day in days
+        }
         return (
             [told.release_id for told in found.values() if told is not None],
             [day for day, told in found.items() if told is None],
@@ -364,9 +224,9 @@ class Model:
             if series is None:
                 self._pay(metric, period, self.rules.series_prices[metric, days])
                 series = self.series.setdefault((metric, period), _Series())
-            yield self._advance(series, Question(
-                metric, self._own_window(metric), through.replace(day=row + 1)
-            ))
+            yield self._advance(
+                series, Question(metric, self._own_window(metric), through.replace(day=row + 1))
+            )
 
     def _publish_metric(self, metric: str, start: date | None, end: date) -> Iterator[Told]:
         if start is not None:
@@ -378,7 +238,9 @@ class Model:
                 yield from self.publish_range(metric, start, end)
         elif start is not None:
             for offset in range((end - start).days + 1):
-                question = Question(metric, self._own_window(metric), start + timedelta(days=offset))
+                question = Question(
+                    metric, self._own_window(metric), start + timedelta(days=offset)
+                )
                 if question not in self.newest and self._is_kept(
                     question.day, question.window_days
                 ):
@@ -388,7 +250,8 @@ class Model:
         firsts = {
             date.fromisoformat(f"{period}-01")
             for (of, period), series in self.series.items()
-            if of == metric and len(series.totals) < _month_end(date.fromisoformat(f"{period}-01")).day
+            if of == metric
+            and len(series.totals) < _month_end(date.fromisoformat(f"{period}-01")).day
         }
         first = self.created_on.replace(day=1)
         while self.created_on <= end and first <= end:
@@ -405,9 +268,7 @@ class Model:
         runs = self.rules.runs[question.metric]
         falls = series.counted - present
         rises = {
-            user
-            for user in present - series.counted
-            if runs is None or series.rises[user] < runs
+            user for user in present - series.counted if runs is None or series.rises[user] < runs
         }
         for user in rises:
             series.rises[user] += 1
@@ -479,9 +340,7 @@ _known: dict[tuple[Charge, ...], float] = {}
 
 def _epsilon(charges: tuple[Charge, ...]) -> float:
     if charges not in _known:
-        composed = compose(
-            charges, delta=DELTA, advanced_delta=_ADVANCED_DELTA, rdp_orders=_ORDERS
-        )
+        composed = compose(charges, delta=DELTA, advanced_delta=_ADVANCED_DELTA, rdp_orders=_ORDERS)
         _known[charges] = composed.tight.epsilon
     return _known[charges]
 

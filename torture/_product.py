@@ -1,6 +1,5 @@
 """The product as the machine meets it: a service over HTTP, commands, and its files."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,11 @@ from typing import Any
 import httpx
 import numpy as np
 
-from _model import Grave
+from _terms import Grave
 from _warm import Ended, WarmInstallation, WarmService
 from dpdau.bootstrap import database_of
 from dpdau.config import load_settings
 from dpdau.hashing import Pseudonymizer
-from dpdau.model.releases import Metric, SeriesKey
 from dpdau.store.sqlite.inspection import inspecting
 
 __all__ = ["KEYS", "Found", "Product", "Tally"]

@@ -37,6 +37,5 @@ def step_upkeep(rounds: Path) -> None:
             draft.write_text(str(due))
             draft.replace(done_file(rounds))
 
-    Upkeep.run = step  # type: ignore[method-assign]
-    defaults = app.create_app.__kwdefaults__
-    defaults["upkeep_seconds"] = _PAUSE_SECONDS
+    Upkeep.run = step  # type: ignore[assignment, method-assign]
+    app.create_app.__kwdefaults__ = {"upkeep_seconds": _PAUSE_SECONDS}

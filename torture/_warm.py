@@ -63,7 +63,7 @@ class Nursery:
         """Start a process; returns its id here and the system's."""
         self._next += 1
         birth["id"] = self._next
-        assert self._process.stdin is not None  # noqa: S101 - it was started with one
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(birth).encode() + b"\n")
         self._process.stdin.flush()
         while self._next not in self._pids:
@@ -81,7 +81,7 @@ class Nursery:
         return self._statuses.get(number)
 
     def _hear(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it was started with one
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             message = "the nursery has ended"
