@@ -84,8 +84,6 @@ class OperatorRules(Beside):
         self.product.stop(kill=False)
         self.model.secrets += 1
         self.rotating = True
-        # What a request was called is hashed with the secret too.
-        self.requests.clear()
         self.product.set_secret(self.model.secrets, with_previous=True)
         self._start()
 
