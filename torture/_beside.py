@@ -82,7 +82,7 @@ class Beside(RuleBasedStateMachine):
         self.backups: list[Kept] = []
         self.rotating = False
         self.panel: tuple[object, list[object]] | None = None
-        self.has_looked = False
+        self.has_looked, self.is_silent = False, False
         self.tally.examples += 1
 
     @initialize(
@@ -182,7 +182,8 @@ class Beside(RuleBasedStateMachine):
         """What can be known from within and from without."""
         if hasattr(self, "product") and not self.has_looked:
             self._require_store()
-            self._require_silence()
+            if self.is_silent and self.panel is not None and self.panel[0] == self._published():
+                assert self.panel[1] == self._shown_to_readers()
             self.has_looked = True
 
     def _require_store(self) -> None:
@@ -207,10 +208,12 @@ class Beside(RuleBasedStateMachine):
                 assert len(series.totals) >= 28 or _is_past(period, model), (metric, period)  # noqa: PLR2004
         assert set(found.totals) <= set(model.series)
 
-    def _require_silence(self) -> None:
-        """As long as nothing is published, and time stands still, readers see the same."""
+    def _published(self) -> object:
+        """As long as this is the same, readers must see the same."""
+        return len(self.model.told), tuple(sorted(self.model.caps.items())), self.model.now
+
+    def _shown_to_readers(self) -> list[object]:
         model = self.model
-        moment = (len(model.told), tuple(sorted(model.caps.items())), model.now)
         start = (model.today - timedelta(days=40)).isoformat()
         asked: list[tuple[str, dict[str, Any]]] = [
             *(
@@ -227,17 +230,29 @@ class Beside(RuleBasedStateMachine):
             shown = response.json()
             shown.pop("request_id", None)
             answers.append((response.status_code, shown))
-        if self.panel is not None and self.panel[0] == moment:
-            assert self.panel[1] == answers
-        self.panel = (moment, answers)
+        return answers
 
-    def _did(self, name: str) -> None:
+    def _did(self, name: str, *, is_silent: bool = False) -> None:
+        """Begin a step.
+
+        Args:
+            name: of the step.
+            is_silent: whether readers must see nothing of it.
+        """
         self.tally.rules[name] += 1
-        self.has_looked = False
+        self.has_looked, self.is_silent = False, is_silent
+        if is_silent and (self.panel is None or self.panel[0] != self._published()):
+            self.panel = (self._published(), self._shown_to_readers())
 
-    def _send(self, facts: Sequence[Fact]) -> None:
-        events = [WireEvent(fact.user, "+", str(fact.day)) for fact in facts]
-        body, headers = encoded(events, "application/json", None)
+    def _send(
+        self, facts: Sequence[Fact], media: str = "application/json", scope: str | None = None
+    ) -> None:
+        """Send good events."""
+        events = [
+            WireEvent(fact.user, "+" if fact.add else "-", str(fact.day), scope=scope)
+            for fact in facts
+        ]
+        body, headers = encoded(events, media, None)
         response = self.product.post_bytes("ingest", "/event", body, headers)
         assert response.status_code == HTTPStatus.OK, response.text
         self.model.apply(facts)

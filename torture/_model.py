@@ -80,7 +80,7 @@ class Model:
 
     # --- people ---------------------------------------------------------------------------
 
-    def refusal_of(self, day: date) -> bool:
+    def refuses(self, day: date) -> bool:
         """Whether an event may not carry a day."""
         return not self.first_kept <= day <= self.today + timedelta(days=1)
 

@@ -21,14 +21,14 @@ class OperatorRules(Beside):
     @rule(kill=st.booleans())
     def restart(self, *, kill: bool) -> None:
         """End the service in one way or the other, and start it."""
-        self._did("restart by kill" if kill else "restart")
+        self._did("restart by kill" if kill else "restart", is_silent=True)
         self.product.stop(kill=kill)
         self._start()
 
     @rule(elsewhere=st.booleans(), keep=st.sampled_from([None, None, 2]))
     def back_up(self, *, elsewhere: bool, keep: int | None) -> None:
         """Make a backup beside the running service."""
-        self._did("back up")
+        self._did("back up", is_silent=True)
         options = ["--json"]
         if elsewhere:
             options += ["--to", str(self.directory / f"backup-{self._serial()}")]
@@ -48,7 +48,7 @@ class OperatorRules(Beside):
     @rule(data=st.data(), kill=st.booleans())
     def restore(self, *, data: st.DataObject, kill: bool) -> None:
         """Put a backup back, perhaps a very old one."""
-        self._did("restore")
+        self._did("restore", is_silent=True)
         oldest = self.model.first_kept
         kept = [each for each in self.backups if each.content.made_on >= oldest]
         if not kept:
@@ -71,7 +71,7 @@ class OperatorRules(Beside):
     @rule(data=st.data())
     def restore_under_a_service(self, data: st.DataObject) -> None:
         """Try to put a backup back while the service has the store."""
-        self._did("restore under a service")
+        self._did("restore under a service", is_silent=True)
         chosen = self.backups[data.draw(st.integers(0, len(self.backups) - 1))]
         ended = self.product.command("restore", str(chosen.path))
         assert ended.status == BackupError.exit_code, ended
@@ -80,7 +80,7 @@ class OperatorRules(Beside):
     @rule()
     def rotate(self) -> None:
         """Replace the secret."""
-        self._did("rotate")
+        self._did("rotate", is_silent=True)
         self.product.stop(kill=False)
         self.model.secrets += 1
         self.rotating = True
@@ -91,7 +91,7 @@ class OperatorRules(Beside):
     @rule(everyone=st.booleans())
     def end_rotation(self, *, everyone: bool) -> None:
         """Drop the previous secret, which works once nobody is known by it any more."""
-        self._did("end rotation")
+        self._did("end rotation", is_silent=True)
         if everyone:
             today = self.model.today
             self._send([Fact(user, today, add=True) for user in USERS])
@@ -114,5 +114,5 @@ class OperatorRules(Beside):
     @rule(command=st.sampled_from(["verify", "doctor"]))
     def examine(self, command: str) -> None:
         """Let the product look at itself."""
-        self._did(command)
+        self._did(command, is_silent=True)
         self._examine(command)

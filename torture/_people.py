@@ -85,7 +85,7 @@ class PeopleRules(Beside):
         encoding: str | None,
     ) -> None:
         """Send events."""
-        self._did("ingest")
+        self._did("ingest", is_silent=True)
         drafts = list(good)
         for draft, position in bad:
             drafts.insert(position, draft)
@@ -112,7 +112,7 @@ class PeopleRules(Beside):
     @rule(users=_users, back=st.integers(0, 2), days=st.integers(1, 10))
     def be_active(self, users: list[str], back: int, days: int) -> None:
         """Send what an ordinary client sends."""
-        self._did("be active")
+        self._did("be active", is_silent=True)
         self._send(
             [Fact(user, self._day(back + at), add=True) for user in users for at in range(days)]
         )
@@ -120,7 +120,7 @@ class PeopleRules(Beside):
     @rule(drafts=st.lists(_draft, min_size=1, max_size=6), kind=st.sampled_from(["csv", "parquet"]))
     def ingest_file(self, drafts: list[_Draft], kind: str) -> None:
         """Read a file with the command line, beside the service."""
-        self._did("ingest file")
+        self._did("ingest file", is_silent=True)
         events = [self._event(draft) for draft in drafts]
         file = self.product.folder / f"events.{kind}"
         sent = [event for event, _ in events]
@@ -151,6 +151,35 @@ class PeopleRules(Beside):
             event = WireEvent(draft.user, draft.op, ts=moment.isoformat(), scope=scope)
         return event, Fact(draft.user, day, add=draft.op == "+", whole=whole)
 
+    @precondition(lambda self: any(self.model.active.values()))
+    @rule(data=st.data(), scope=st.sampled_from([None, "day", "user"]), media=_media)
+    def take_back(self, data: st.DataObject, scope: str | None, media: str) -> None:
+        """Retract what was said, or erase someone by it."""
+        self._did("take back", is_silent=True)
+        model = self.model
+        said = sorted(
+            (day, user)
+            for day, users in model.active.items()
+            for user in users
+            if day >= model.first_kept
+        )
+        if not said:
+            return
+        day, user = said[data.draw(st.integers(0, len(said) - 1))]
+        whole = scope == "user" or (scope is None and model.rules.erase_by_default)
+        self._send([Fact(user, day, add=False, whole=whole)], media, scope)
+
+    @precondition(lambda self: self.model.graves)
+    @rule(data=st.data(), media=_media)
+    def come_back(self, data: st.DataObject, media: str) -> None:
+        """Send events of an erased person, dated around the erasure."""
+        self._did("come back", is_silent=True)
+        model = self.model
+        user = data.draw(st.sampled_from(list(model.graves)))
+        around = (model.graves[user].erased_on + timedelta(days=at) for at in (-2, -1, 0, 1, 2))
+        facts = [Fact(user, day, add=True) for day in around if not model.refuses(day)]
+        self._send(facts, media)
+
     @rule(
         users=st.lists(st.one_of(_user, st.just(STRANGER)), min_size=1, max_size=3),
         key=st.sampled_from([None, None, "key 1", "key 2"]),
@@ -158,7 +187,7 @@ class PeopleRules(Beside):
     )
     def erase(self, *, users: list[str], key: str | None, as_lines: bool) -> None:
         """Ask that people are erased, perhaps under a key that was used before."""
-        self._did("erase")
+        self._did("erase", is_silent=True)
         if key is not None:
             # While the secret is replaced, keys from before may be known or not.
             key = f"{key} under secret {self.model.secrets}"
@@ -195,7 +224,7 @@ class PeopleRules(Beside):
     @rule(named=st.sampled_from([[], ["ada", ""], ["f" * 257]]))
     def erase_nobody(self, named: list[str]) -> None:
         """Ask for what cannot be done; a record says why."""
-        self._did("erase nobody")
+        self._did("erase nobody", is_silent=True)
         response = self.product.post("ingest", "/erasure", {"user_ids": named})
         shown = response.json()
         assert (response.status_code, shown["type"]) == (

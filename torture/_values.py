@@ -90,20 +90,15 @@ class ValueRules(Beside):
             "mau", day, window, lambda: self.product.get("read", "/mau", end=end, window=window)
         )
 
-    @precondition(lambda self: self.model.newest)
-    @rule(data=st.data())
-    def revise(self, data: st.DataObject) -> None:
-        """Measure a published day again."""
+    @rule(data=st.data(), metric=_metric, back=_days_back, is_known=st.booleans())
+    def revise(self, data: st.DataObject, metric: str, back: int, *, is_known: bool) -> None:
+        """Measure a day again, one that was published or perhaps never was."""
         self._did("revise")
-        question = data.draw(st.sampled_from(sorted(self.model.newest)))
-        self._revise(question)
-
-    @rule(metric=_metric, back=_days_back)
-    def revise_any(self, metric: str, back: int) -> None:
-        """Measure a day again that perhaps never was."""
-        self._did("revise any")
         window = 1 if metric == "dau" else self.model.rules.window_days
-        self._revise(Question(metric, window, self._day(back)))
+        question = Question(metric, window, self._day(back))
+        if is_known and self.model.newest:
+            question = data.draw(st.sampled_from(sorted(self.model.newest)))
+        self._revise(question)
 
     @rule(metric=_metric, back=_days_back, days=st.integers(-1, 40), publish=st.booleans())
     def read_series(self, *, metric: str, back: int, days: int, publish: bool) -> None:
