@@ -9,6 +9,7 @@ input ends everything that was started. RUNS:DAYS are presence sets whose strate
 beforehand, which every process then inherits.
 """
 
+import gc
 import json
 import os
 import select
@@ -154,4 +155,6 @@ def _bury(children: dict[int, int]) -> None:
 
 if __name__ == "__main__":
     _import_all(sys.argv[1:])
+    # What is imported stays, so children need not look through it for garbage.
+    gc.freeze()
     _serve()

@@ -7,7 +7,7 @@ from dpdau.service import app
 
 __all__ = ["done_file", "step_upkeep"]
 
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.1
 _NOTHING = UpkeepReport([], [], 0, 0)
 
 

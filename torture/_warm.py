@@ -23,7 +23,7 @@ __all__ = ["Ended", "Nursery", "WarmInstallation", "WarmService"]
 _SCRIPT = Path(__file__).with_name("_nursery.py")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 _PATIENCE_SECONDS = 120.0
-_POLL_SECONDS = 0.003
+_POLL_SECONDS = 0.01
 
 
 class Nursery:
