@@ -15,25 +15,21 @@ __all__ = ["ValueRules"]
 
 _metric = st.sampled_from(["dau", "mau"])
 _days_back = st.one_of(st.integers(-1, 4), st.integers(-3, 75))
-_hours = st.sampled_from([1, 3, 7, 24, 24, 25, 48, 24 * 5, 24 * 12, 24 * 33])
+_hours = st.sampled_from([0, 1, 3, 7, 24, 24, 25, 48, 24 * 5, 24 * 12, 24 * 33])
 
 
 class ValueRules(Beside):
     """Publications and budgets."""
 
-    @rule(hours=_hours)
-    def time_passes(self, hours: int) -> None:
-        """Let days close, periods end, and retention move on."""
+    @rule(hours=_hours, is_kept_up=st.booleans())
+    def time_passes(self, hours: int, *, is_kept_up: bool) -> None:
+        """Let days close, periods end and retention move on; perhaps the service notices."""
         self._did("time passes")
         self.model.now += timedelta(hours=hours)
         self.product.set_clock(self.model.now)
-
-    @rule()
-    def upkeep(self) -> None:
-        """Let the service do what it does by itself."""
-        self._did("upkeep")
-        self.product.upkeep()
-        self._foresee_upkeep()
+        if is_kept_up:
+            self.product.upkeep()
+            self._foresee_upkeep()
 
     @rule(
         by_command=st.booleans(),
