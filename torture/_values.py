@@ -14,7 +14,7 @@ from _terms import Question, Refused
 __all__ = ["ValueRules"]
 
 _metric = st.sampled_from(["dau", "mau"])
-_days_back = st.one_of(st.integers(-1, 4), st.integers(-3, 75))
+_days_back = st.one_of(st.integers(-1, 3), st.integers(1, 6), st.integers(-3, 75))
 _hours = st.sampled_from([0, 1, 3, 7, 24, 24, 25, 48, 24 * 5, 24 * 12, 24 * 33])
 
 
@@ -75,7 +75,8 @@ class ValueRules(Beside):
         self._ask("dau", day, None, lambda: self.product.get("read", f"/dau/{day}"))
 
     @rule(
-        back=st.one_of(st.none(), _days_back), window=st.sampled_from([None, None, 1, 7, 30, 400])
+        back=st.one_of(st.none(), _days_back),
+        window=st.sampled_from([None, None, 1, 2, 7, 30, 400]),
     )
     def ask_mau(self, back: int | None, window: int | None) -> None:
         """Ask for a window's value."""
