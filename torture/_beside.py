@@ -195,7 +195,12 @@ class Beside(RuleBasedStateMachine):
             for day, users in model.active.items()
             if users and day >= model.first_kept
         }
-        assert found.active == active
+        differing = {
+            str(day): (found.active.get(day, frozenset()), active.get(day, frozenset()))
+            for day in found.active.keys() | active.keys()
+            if found.active.get(day) != active.get(day)
+        }
+        assert not differing, f"who is active by the store, and by the model: {differing}"
         for user, grave in model.graves.items():
             if grave.recorded_on >= model.first_kept:
                 assert found.graves.get(user) == grave, user
