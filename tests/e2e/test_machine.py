@@ -38,9 +38,9 @@ def test_product_and_model_agree_whatever_is_done(variant: str, nursery: Nursery
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["retractions are ignored", "windows are a day short"])
+@pytest.mark.parametrize("fault", ["retractions are ignored", "tombstones are ignored"])
 def test_a_fault_is_found(fault: str, nursery: Nursery) -> None:
-    needed = steps_to_find(fault, nursery, examples=8, steps=20, derandomize=True)
+    needed = steps_to_find(fault, nursery, examples=8, steps=40, derandomize=True)
     assert needed is not None
 
 
