@@ -38,7 +38,9 @@ def test_product_and_model_agree_whatever_is_done(variant: str, nursery: Nursery
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["nobody moves to a new secret", "restored erasures are forgotten"])
+@pytest.mark.parametrize(
+    "fault", ["nobody moves to a new secret", "restored erasures are forgotten"]
+)
 def test_a_fault_is_found(fault: str, nursery: Nursery) -> None:
     needed = steps_to_find(fault, nursery, examples=5, steps=50, derandomize=True)
     assert needed is not None
