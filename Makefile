@@ -137,6 +137,19 @@ fuzz: $(DEVELOPMENT) ## throw what nobody foresaw at the service and at every re
 	$(BIN)/python torture/fuzz_parsers.py --seconds $(FUZZ_SECONDS) || status=1; \
 	exit $$status
 
+# See docs/reliability.md. The machine tries so many sequences of so many steps, of each variant.
+MACHINE_EXAMPLES ?= 60
+MACHINE_STEPS ?= 50
+
+.PHONY: torture
+torture: $(DEVELOPMENT) ## try to break the product: every use of it in any order, beside a model of sets
+	@status=0; \
+	PYTHONPATH=bench $(BIN)/python torture/machine.py --examples $(MACHINE_EXAMPLES) \
+		--steps $(MACHINE_STEPS) || status=1; \
+	PYTHONPATH=bench $(BIN)/python torture/machine.py --faults --examples $(MACHINE_EXAMPLES) \
+		--steps $(MACHINE_STEPS) || status=1; \
+	exit $$status
+
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \

@@ -339,6 +339,17 @@ class TestPublishThrough:
         app.release(Metric.DAU, date(2025, 8, 2))
         assert {release.period for release in app.publish()} == {"2025-08", "2025-11"}
 
+    def test_an_earlier_period_is_not_due_because_a_later_one_has_begun(
+        self, open_app: Any
+    ) -> None:
+        app = open_app()
+        assert list(app.publish())
+        before = app.ledger()
+        for through in (date(2025, 10, 31), date(2025, 10, 2), date(2001, 5, 17)):
+            assert list(app.publish(through)) == []
+        assert app.ledger() == before
+        assert {row.period for row in before} == {"2025-11"}
+
     def test_a_new_store_can_be_filled_before_anything_is_published_by_itself(
         self, open_app: Any, clock: FakeClock
     ) -> None:

@@ -269,7 +269,7 @@ class Publisher:
                 yield self._on_demand.release(rules, key.day, rules.window_days)
 
     def _due_periods(self, rules: MetricRules, end: date) -> dict[Period, int]:
-        """Periods with rows still to publish, oldest first, and how many rows each has.
+        """Periods that begin up to a day and have rows to publish, oldest first, with their rows.
 
         These are the opened ones that are incomplete and, once the day on which the store was
         made has closed, all from that day's period on. Until then a new store can be filled
@@ -283,7 +283,7 @@ class Publisher:
                 if key.metric is rules.metric and key.window_days == rules.window_days
             }
             created_on = date.fromisoformat(reader.meta(CREATED_ON) or date.max.isoformat())
-            # After the clock went back, a period may run that has not begun.
+            # One that begins later has nothing to publish up to that day, nor after the clock went back.
             candidates = {period for period in map(Period.named, running) if period.first <= end}
             if end >= created_on:
                 first = self._calendar.period_of(created_on).first

@@ -106,8 +106,13 @@ def _forget(transaction: Transaction, users: BitMap) -> None:
 
 
 def _unneeded(reader: Reader, tombstones: Tombstones) -> Tombstones:
-    """The tombstones with an index that no running series has counted."""
-    linked = tombstones.select(tombstones.user_indices >= 0)
+    """The tombstones with an index that no running series has counted.
+
+    None of them as long as an erasure is not done: in copies that know people by a former secret,
+    they are found by their index alone.
+    """
+    is_done = not reader.unfinished_erasures()
+    linked = tombstones.select((tombstones.user_indices >= 0) & is_done)
     limited = _limited(reader)
     return linked.select(
         np.array([index not in limited for index in linked.user_indices.tolist()], dtype=np.bool_)

@@ -61,10 +61,11 @@ class Upkeep:
         try:
             published, refused = self._publish()
         finally:
+            # Erasures first: what they still have to reach is found by what retention drops.
             try:
-                self._drop_old()
-            finally:
                 waiting = self._eraser.finish()
+            finally:
+                self._drop_old()
         return UpkeepReport(published, refused, self._publisher.due().days, waiting)
 
     def _publish(self) -> tuple[list[str], list[str]]:

@@ -313,6 +313,23 @@ def test_a_rotation_since_does_not_make_two_people_of_one(place: Place) -> None:
     assert place.present() == 3
 
 
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_whom_an_event_erased_during_a_rotation_does_not_come_back(
+    place: Place, tmp_path_factory: pytest.TempPathFactory, *, is_elsewhere: bool
+) -> None:
+    place.active("ada", "bob")
+    place.given["hash_salt_secret_previous"] = place.given["hash_salt_secret"]
+    place.given["hash_salt_secret"] = "the secret that takes its place"
+    place.open().close()
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "backup.sqlite3"
+    backup = place.back_up(to=elsewhere if is_elsewhere else None).path
+    with place.open() as app:
+        send(app, [Event("ada", place.today - timedelta(days=1), add=False, whole_user=True)])
+        assert app.upkeep.run().waiting_erasures == 0
+    place.restore(backup)
+    assert place.present() == 1
+
+
 def test_an_index_that_two_people_had_is_the_later_ones(place: Place) -> None:
     place.given["w_bound_mau"] = 4
     place.active("ada", "bob")
