@@ -16,7 +16,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --s
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
-EXTRAS := dev bench docs eval load
+EXTRAS := dev bench docs eval load mutation
 
 # Other libraries, each in an environment of its own since they do not agree on versions.
 RIVALS := $(patsubst eval/rivals/%.txt,$(VENV)/rivals/%/.installed,$(wildcard eval/rivals/*.txt))
@@ -110,6 +110,14 @@ load-test: $(DEVELOPMENT) ## put load on a service and check that nothing acknow
 	@PYTHONPATH=bench $(BIN)/python load/load_test.py --users $(LOAD_USERS) --spawn $(LOAD_SPAWN) \
 		--seconds $(LOAD_RUNTIME) $(if $(LOAD_HOST),--host $(LOAD_HOST)) \
 		$(if $(LOAD_DATA_DIR),--data-dir $(LOAD_DATA_DIR))
+
+# How many mutants of each area are tried; 0 for all of them.
+MUTANTS_SAMPLE ?= 400
+MUTANTS_WORKERS ?= 2
+
+.PHONY: mutants
+mutants: $(DEVELOPMENT) ## change the product in one place after another and see that the tests notice
+	@$(BIN)/python torture/mutants.py --sample $(MUTANTS_SAMPLE) --workers $(MUTANTS_WORKERS)
 
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)

@@ -3,7 +3,8 @@
 The operators are mutmut's, and two of our own: a statement that only calls something is left out,
 and a condition is turned round. What no test should tell apart is left as it is, by rule:
 
-- annotations, decorators, docstrings, `__all__`, imports, type variables and casts;
+- annotations, decorators, heads of classes, docstrings, `__all__`, imports, type variables and
+  casts;
 - words: what an error, a log or a description says. Of any other text one mutant is made, not
   three;
 - bodies of protocols and blocks under `TYPE_CHECKING`, which never run.
@@ -168,7 +169,7 @@ class _Collector(cst.CSTVisitor):
         self._spoken = 0
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if m.matches(node, _NEVER):
+        if self._is_fixed(node):
             return False
         if isinstance(node, cst.FunctionDef | cst.ClassDef):
             self._scopes.append(node.name.value)
@@ -190,12 +191,18 @@ class _Collector(cst.CSTVisitor):
         return True
 
     def on_leave(self, original_node: cst.CSTNode) -> None:
-        if m.matches(original_node, _NEVER):
+        if self._is_fixed(original_node):
             return
         if isinstance(original_node, cst.FunctionDef | cst.ClassDef):
             self._scopes.pop()
         if self._is_spoken(original_node):
             self._spoken -= 1
+
+    def _is_fixed(self, node: cst.CSTNode) -> bool:
+        parent = self.get_metadata(ParentNodeProvider, node, None)
+        # What is in brackets behind a class's name says how it is made, not what it does.
+        is_in_head = isinstance(node, cst.Arg) and isinstance(parent, cst.ClassDef)
+        return is_in_head or m.matches(node, _NEVER)
 
     def _is_spoken(self, node: cst.CSTNode) -> bool:
         return isinstance(node, cst.Raise) or m.matches(node, _SPOKEN)

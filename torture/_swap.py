@@ -29,7 +29,7 @@ def swaps(
     """The functions that a change of a module concerns, each with the code it gets.
 
     Returns:
-        None if something else is concerned: what runs on import, or a function that is not there.
+        None if what runs on import is concerned.
     """
     old, new = (
         compile(text, str(path), "exec", dont_inherit=True)
@@ -37,11 +37,10 @@ def swaps(
     )
     found: list[tuple[FunctionType, CodeType]] = []
     for before, after in _differing(old, new):
-        holders = functions.get(_place(before), [])
-        if not holders or before.co_freevars != after.co_freevars:
+        if not before.co_flags & _IS_FUNCTION or before.co_freevars != after.co_freevars:
             return None
-        found += [(holder, after) for holder in holders]
-    return found or None
+        found += [(holder, after) for holder in functions.get(_place(before), ())]
+    return found
 
 
 def forget_results(scope: Sequence[Path]) -> None:

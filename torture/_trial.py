@@ -9,6 +9,7 @@ but not yet the product.
 """
 
 import importlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,10 +33,6 @@ _FACTOR = 8.0
 _TESTS_SECONDS = 10.0
 _MEASURING_SECONDS = 600.0
 _TEST_SECONDS = 15
-_LIBRARIES = (
-    "dp_accounting", "numpy", "opendp.prelude", "pyarrow.csv",
-    "pydantic_settings", "pyroaring", "rich.console", "scipy.optimize", "scipy.stats", "typer",
-)  # fmt: skip
 _SURVIVED = "survived"
 
 
@@ -67,54 +64,58 @@ class Trial:
 
     Attributes:
         root: the project's folder.
+        libraries: what is imported before the process is forked.
+        options: for every run of pytest.
         source: the folder that holds the package.
         scope: the modules that may be changed.
-        tests: files, folders and options for pytest.
+        tests: files and folders.
         workers: how many mutants are tried at a time.
         cache: where it is kept what tests reach.
     """
 
     root: Path
+    libraries: Sequence[str]
+    options: Sequence[str]
     source: Path
     scope: Sequence[Path]
     tests: Sequence[str]
     workers: int
     cache: Path
 
-    def options(self) -> list[str]:
-        """The options that every run of pytest has."""
-        plugins = ("randomly", "cacheprovider", "xdist")
-        return ["-q", "-s", "-mnot slow", "--hypothesis-profile=mutation", f"--timeout={_TEST_SECONDS}", *(f"-pno:{name}" for name in plugins)]
+    def pytest(self, arguments: Sequence[str], plugin: object) -> int:
+        """Run pytest in this process; returns its exit status."""
+        os.chdir(self.root)
+        off = (f"-pno:{name}" for name in ("randomly", "cacheprovider", "xdist"))
+        fixed = ("-q", "-s", f"--timeout={_TEST_SECONDS}", *off)
+        return int(pytest.main([*fixed, *self.options, *arguments], plugins=[plugin]))
 
 
-def tried(trial: Trial, mutants: Sequence[Mutant], tell: Callable[[Verdict], None]) -> None:
-    """Try mutants and tell of each what became of it."""
-    for library in _LIBRARIES:
+def tried(trial: Trial, mutants: Sequence[Mutant]) -> list[Verdict]:
+    """Try mutants; returns what became of each, in no order."""
+    for library in trial.libraries:
         importlib.import_module(library)
     verdicts = trial.cache.with_suffix(".jsonl")
     verdicts.unlink(missing_ok=True)
     by_key = {(mutant.path, mutant.name): mutant for mutant in mutants}
 
     def in_warm_process() -> str:
-        plugin = _Collected(trial, mutants, verdicts)
-        status = pytest.main([*trial.options(), *trial.tests], plugins=[plugin])
-        return str(int(status))
+        return str(trial.pytest(trial.tests, _Collected(trial, mutants, verdicts)))
 
     whole = [Task("tests", in_warm_process, 86_400.0)]
     ended = next(run_in_forks(whole, 1, is_silent=False))
     if ended.answer != "0":
         message = f"The tests ended with {ended.answer or ended.status}.\n{ended.trouble}"
         raise RuntimeError(message)
-    on_import = []
+    on_import: list[Mutant] = []
+    found: list[Verdict] = []
     for line in verdicts.read_bytes().splitlines():
         path, name, outcome, test, seconds = msgspec.json.decode(line)
         if outcome == "on import":
             on_import.append(by_key[path, name])
         else:
-            tell(Verdict(by_key[path, name], outcome, test, seconds))
+            found.append(Verdict(by_key[path, name], outcome, test, seconds))
     reach = msgspec.json.decode(trial.cache.read_bytes(), type=Reach)
-    for verdict in _on_import(trial, on_import, reach):
-        tell(verdict)
+    return [*found, *_on_import(trial, on_import, reach)]
 
 
 class _Collected:
@@ -287,8 +288,8 @@ def _on_import(trial: Trial, mutants: Sequence[Mutant], reach: Reach) -> Iterato
             def work(finder: ChangedImport = finder, tests: Sequence[str] = tests) -> str:
                 sys.meta_path.insert(0, finder)
                 failures = _Failures()
-                status = pytest.main(["-x", *trial.options(), *tests], plugins=[failures])
-                return failures.first or (f"status {status:d}" if status else _SURVIVED)
+                status = trial.pytest(["-x", *tests], failures)
+                return failures.first or (f"status {status}" if status else _SURVIVED)
 
             yield chooser.task(mutant, tests, work, spare=60.0)
 
