@@ -136,17 +136,13 @@ _PROTOCOL = m.ClassDef(
         m.ZeroOrMore(),
     ]
 )
-_NEVER = (
-    m.Annotation()
-    | m.Decorator()
-    | m.Import()
-    | m.ImportFrom()
-    | m.TypeAlias()
-    | _TYPING_CALL
-    | _DUNDER_ALL
-    | _PROTOCOL
-    | m.If(test=m.Name("TYPE_CHECKING"))
-)
+_NEVER = (cst.Annotation, cst.Decorator, cst.Import, cst.ImportFrom, cst.TypeAlias)
+_NEVER_LIKE: dict[type[cst.CSTNode], m.BaseMatcherNode] = {
+    cst.Assign: _DUNDER_ALL,
+    cst.Call: _TYPING_CALL,
+    cst.ClassDef: _PROTOCOL,
+    cst.If: m.If(test=m.Name("TYPE_CHECKING")),
+}
 # Calls whose texts are for people: errors, whether raised or not, and lines of a log.
 _SPOKEN = m.Call(
     func=m.Name(m.MatchIfTrue(lambda name: name.endswith(("Error", "Warning", "Finding"))))
@@ -154,9 +150,7 @@ _SPOKEN = m.Call(
     | m.Attribute(value=m.OneOf(m.Name("_log"), m.Name("log"), m.Name("logger")))
 )
 _TEXT = m.SimpleString() | m.FormattedString() | m.ConcatenatedString()
-_CALL_ALONE = m.SimpleStatementLine(
-    body=[m.Expr(value=m.Call() | m.Await() | m.Yield())]
-)
+_CALL_ALONE = m.SimpleStatementLine(body=[m.Expr(value=m.Call() | m.Await() | m.Yield())])
 
 
 class _Collector(cst.CSTVisitor):
@@ -202,20 +196,23 @@ class _Collector(cst.CSTVisitor):
         parent = self.get_metadata(ParentNodeProvider, node, None)
         # What is in brackets behind a class's name says how it is made, not what it does.
         is_in_head = isinstance(node, cst.Arg) and isinstance(parent, cst.ClassDef)
-        return is_in_head or m.matches(node, _NEVER)
+        pattern = _NEVER_LIKE.get(type(node))
+        is_like = pattern is not None and m.matches(node, pattern)
+        return is_in_head or is_like or isinstance(node, _NEVER)
 
     def _is_spoken(self, node: cst.CSTNode) -> bool:
-        return isinstance(node, cst.Raise) or m.matches(node, _SPOKEN)
+        is_call = isinstance(node, cst.Call)
+        return isinstance(node, cst.Raise) or (is_call and m.matches(node, _SPOKEN))
 
     def _replacements(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         if isinstance(node, cst.SimpleString):
             if not self._spoken:
                 yield from list(operator_string(node))[:1]
             return
-        if m.matches(node, _CALL_ALONE):
+        if isinstance(node, cst.SimpleStatementLine) and m.matches(node, _CALL_ALONE):
             yield cst.Pass()
-        if self._is_condition(node):
-            yield _negated(cst.ensure_type(node, cst.BaseExpression))
+        if isinstance(node, cst.BaseExpression) and self._is_condition(node):
+            yield _negated(node)
         for kind, operator in mutation_operators:
             if isinstance(node, kind):
                 for replacement in operator(node):

@@ -1,6 +1,7 @@
 """Which lines each test runs, and how long it takes."""
 
 import hashlib
+import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class FileReach(msgspec.Struct):
 
     Attributes:
         digest: of the file.
-        seconds: by test that passed.
+        seconds: of the processor, by test that passed.
         lines: by test and module.
     """
 
@@ -38,7 +39,7 @@ class Reach(msgspec.Struct):
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What each test takes."""
+        """What each test takes of the processor."""
         return {test: took for file in self.files.values() for test, took in file.seconds.items()}
 
     def by_line(self) -> dict[tuple[str, int], set[str]]:
@@ -109,17 +110,19 @@ class _Recorder:
         self._test = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add up what a test takes."""
+        """Note what does not pass."""
         if report.outcome != "passed":
             self.failed.add(report.nodeid)
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Lines are the test's."""
+        """Lines and time are the test's."""
         self._test = item.nodeid
         self._tracer.switch_context(item.nodeid)
-        return (yield)
+        started = time.process_time()
+        result = yield
+        self.seconds[item.nodeid] = time.process_time() - started
+        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(

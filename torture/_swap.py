@@ -3,11 +3,11 @@
 import functools
 import gc
 import importlib.machinery
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
-__all__ = ["ChangedImport", "Functions", "forget_results", "live_functions", "swaps"]
+__all__ = ["ChangedImport", "Functions", "caches", "live_functions", "swaps"]
 
 # By file, qualified name and first line.
 Functions = dict[tuple[str, str, int], list[FunctionType]]
@@ -31,26 +31,24 @@ def swaps(
     Returns:
         None if what runs on import is concerned.
     """
-    old, new = (
-        compile(text, str(path), "exec", dont_inherit=True)
-        for text in (path.read_text(encoding="utf-8"), changed)
-    )
     found: list[tuple[FunctionType, CodeType]] = []
-    for before, after in _differing(old, new):
+    for before, after in _differing(_code(path), compile(changed, path, "exec", dont_inherit=True)):
         if not before.co_flags & _IS_FUNCTION or before.co_freevars != after.co_freevars:
             return None
         found += [(holder, after) for holder in functions.get(_place(before), ())]
     return found
 
 
-def forget_results(scope: Sequence[Path]) -> None:
-    """Empty the caches of these modules' functions, which may be from before the change."""
+def caches(scope: Sequence[Path]) -> list[Callable[[], None]]:
+    """What empties the caches of these modules' functions, which may be from before a change."""
     files = {str(path) for path in scope}
+    found: list[Callable[[], None]] = []
     for thing in gc.get_objects():
         if isinstance(thing, functools._lru_cache_wrapper):  # noqa: SLF001 - it has no public name
             code = getattr(thing.__wrapped__, "__code__", None)
             if code is not None and code.co_filename in files:
-                thing.cache_clear()
+                found.append(thing.cache_clear)
+    return found
 
 
 class ChangedImport:
@@ -79,6 +77,11 @@ class _ChangedLoader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         return compile(self._source, self.get_filename(fullname), "exec", dont_inherit=True)
+
+
+@functools.cache
+def _code(path: Path) -> CodeType:
+    return compile(path.read_bytes(), path, "exec", dont_inherit=True)
 
 
 def _differing(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:

@@ -8,6 +8,7 @@ cannot be put in place like this; it is tried in a fork of a process that has im
 but not yet the product.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FunctionType
 
 import msgspec
 import pytest
@@ -22,17 +24,17 @@ import pytest
 from _forks import Ended, Task, run_in_forks
 from _mutations import Mutant
 from _reach import FileReach, Reach, digest, measured, run_items, stale
-from _swap import ChangedImport, Functions, forget_results, live_functions, swaps
+from _swap import ChangedImport, caches, live_functions, swaps
 
 __all__ = ["Trial", "Verdict", "tried"]
 
 # Beyond this, a test of a mutant that hangs is ended; other work may make the machine slow.
-_SPARE_SECONDS = 20.0
+_SPARE_SECONDS = 5.0
 _FACTOR = 8.0
 # What the tests of one mutant may take together; the quickest are chosen.
 _TESTS_SECONDS = 10.0
 _MEASURING_SECONDS = 600.0
-_TEST_SECONDS = 15
+_TEST_SECONDS = 120
 _SURVIVED = "survived"
 
 
@@ -85,7 +87,7 @@ class Trial:
     def pytest(self, arguments: Sequence[str], plugin: object) -> int:
         """Run pytest in this process; returns its exit status."""
         os.chdir(self.root)
-        off = (f"-pno:{name}" for name in ("randomly", "cacheprovider", "xdist"))
+        off = (f"-pno:{name}" for name in ("randomly", "cacheprovider", "xdist", "schemathesis"))
         fixed = ("-q", "-s", f"--timeout={_TEST_SECONDS}", *off)
         return int(pytest.main([*fixed, *self.options, *arguments], plugins=[plugin]))
 
@@ -134,7 +136,10 @@ class _Collected:
         reach = _fresh_reach(self._trial, session.items)
         chooser = _Chooser(reach)
         functions = live_functions(self._trial.scope)
+        empty = caches(self._trial.scope)
         items = {item.nodeid: item for item in session.items}
+        # What is there is not looked at again by the collector, so the forks share it.
+        gc.freeze()
         with self._verdicts.open("wb") as file:
 
             def write(mutant: Mutant, outcome: str, test: str = "", seconds: float = 0.0) -> None:
@@ -151,9 +156,8 @@ class _Collected:
                     elif not tests:
                         write(mutant, "unreached")
                     else:
-                        yield chooser.task(
-                            mutant, tests, self._work(mutant, functions, [items[t] for t in tests])
-                        )
+                        chosen = [items[test] for test in tests]
+                        yield chooser.task(mutant, tests, _work(swapped, empty, chosen))
 
             for ended in run_in_forks(tasks(), self._trial.workers):
                 outcome, test = _outcome(ended)
@@ -161,20 +165,25 @@ class _Collected:
                 write(ended.subject, outcome, test, ended.seconds)
         return True
 
-    def _work(
-        self, mutant: Mutant, functions: Functions, items: Sequence[pytest.Item]
-    ) -> Callable[[], str]:
-        def work() -> str:
-            path = self._trial.root / mutant.path
-            for function, code in swaps(path, mutant.source, functions) or ():
-                function.__code__ = code
-            forget_results(self._trial.scope)
-            failures = _Failures()
-            items[0].config.pluginmanager.register(failures)
-            run_items(items, until=lambda: bool(failures.first))
-            return failures.first or _SURVIVED
 
-        return work
+def _work(
+    swapped: Sequence[tuple[FunctionType, CodeType]],
+    empty: Sequence[Callable[[], None]],
+    items: Sequence[pytest.Item],
+) -> Callable[[], str]:
+    """What a fork does: it puts code in place and runs tests until one fails."""
+
+    def work() -> str:
+        for function, code in swapped:
+            function.__code__ = code
+        for clear in empty:
+            clear()
+        failures = _Failures()
+        items[0].config.pluginmanager.register(failures)
+        run_items(items, until=lambda: bool(failures.first))
+        return failures.first or _SURVIVED
+
+    return work
 
 
 class _Failures:
@@ -228,7 +237,8 @@ class _Chooser:
             near, far = self._kills[mutant.function, test], self._kills[mutant.path, test]
             return -near, -far, own not in test, self._seconds[test], test
 
-        chosen, total = [], 0.0
+        chosen: list[str] = []
+        total = 0.0
         for test in sorted(tests, key=order):
             total += self._seconds[test]
             if chosen and total > _TESTS_SECONDS:
@@ -267,7 +277,9 @@ def _fresh_reach(trial: Trial, items: Sequence[pytest.Item]) -> Reach:
 
     for ended in run_in_forks(map(task, missing), trial.workers):
         if not ended.answer:
-            message = f"What {ended.subject} reaches is not known ({ended.status}).\n{ended.trouble}"
+            message = (
+                f"What {ended.subject} reaches is not known ({ended.status}).\n{ended.trouble}"
+            )
             raise RuntimeError(message)
         reach.files[ended.subject] = msgspec.json.decode(ended.answer, type=FileReach)
         draft.write_bytes(msgspec.json.encode(reach))
@@ -291,7 +303,7 @@ def _on_import(trial: Trial, mutants: Sequence[Mutant], reach: Reach) -> Iterato
                 status = trial.pytest(["-x", *tests], failures)
                 return failures.first or (f"status {status}" if status else _SURVIVED)
 
-            yield chooser.task(mutant, tests, work, spare=60.0)
+            yield chooser.task(mutant, tests, work, spare=30.0)
 
     for ended in run_in_forks(tasks(), trial.workers):
         outcome, test = _outcome(ended)
