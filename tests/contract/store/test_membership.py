@@ -118,3 +118,19 @@ def test_dropping_removes_days_and_tombstones_before_the_day_given(store: Store)
         assert reader.members(DAY, DAY) == reader.members(DAY + 1, DAY + 1) == BitMap([0, 70_000])
         assert tombstones_as_rows(reader.tombstones()) == [kept]
         assert reader.user_indices(pseudonyms(5)).tolist() == [0]
+
+
+def test_days_that_were_counted_are_empty_once_they_are_dropped(store: Store) -> None:
+    with store.write() as transaction:
+        for day in (OUTDATED, DAY - 1, DAY):
+            transaction.update_members(day, BitMap([0, 70_000]), BitMap())
+    with store.read() as reader:
+        for day in (OUTDATED, DAY - 1, DAY):
+            assert reader.members(day, day) == BitMap([0, 70_000])
+    with store.write() as transaction:
+        transaction.drop_before(DAY)
+        assert transaction.members(DAY - 1, DAY - 1) == BitMap()
+    with store.read() as reader:
+        assert reader.members(DAY - 1, DAY - 1) == BitMap()
+        assert reader.members(DAY, DAY) == BitMap([0, 70_000])
+        assert reader.members(OUTDATED, OUTDATED) == BitMap([0, 70_000])
