@@ -5,8 +5,8 @@ and a condition is turned round. What no test should tell apart is left as it is
 
 - annotations, decorators, heads of classes, docstrings, `__all__`, imports, type variables and
   casts;
-- words: what an error, a log or a description says. Of any other text one mutant is made, not
-  three;
+- words: what an error or a line of the log says and names. Of any other text one mutant is made,
+  not three;
 - bodies of protocols and blocks under `TYPE_CHECKING`, which never run.
 """
 
@@ -22,7 +22,7 @@ from libcst.metadata import (
     ParentNodeProvider,
     PositionProvider,
 )
-from mutmut.mutation.mutators import mutation_operators, operator_string
+from mutmut.mutation.mutators import mutation_operators, operator_arg_removal, operator_string
 
 __all__ = ["Mutant", "mutants_of"]
 
@@ -149,7 +149,6 @@ _SPOKEN = m.Call(
     | m.Attribute(attr=m.Name(m.MatchIfTrue(lambda name: name.endswith("Error"))))
     | m.Attribute(value=m.OneOf(m.Name("_log"), m.Name("log"), m.Name("logger")))
 )
-_TEXT = m.SimpleString() | m.FormattedString() | m.ConcatenatedString()
 _CALL_ALONE = m.SimpleStatementLine(body=[m.Expr(value=m.Call() | m.Await() | m.Yield())])
 
 
@@ -214,20 +213,14 @@ class _Collector(cst.CSTVisitor):
         if isinstance(node, cst.BaseExpression) and self._is_condition(node):
             yield _negated(node)
         for kind, operator in mutation_operators:
-            if isinstance(node, kind):
-                for replacement in operator(node):
-                    if not (self._spoken and self._changes_text(node, replacement)):
-                        yield replacement
+            if isinstance(node, kind) and not (
+                operator is operator_arg_removal and m.matches(node, _SPOKEN)
+            ):
+                yield from operator(node)
 
     def _is_condition(self, node: cst.CSTNode) -> bool:
         parent = self.get_metadata(ParentNodeProvider, node, None)
         return isinstance(parent, cst.If | cst.While) and parent.test is node
-
-    def _changes_text(self, node: cst.CSTNode, replacement: cst.CSTNode) -> bool:
-        """Whether a call loses an argument that is only text."""
-        if not (isinstance(node, cst.Call) and isinstance(replacement, cst.Call)):
-            return False
-        return any(m.matches(a.value, _TEXT) for a in node.args if a not in replacement.args)
 
     def _lines(self, node: cst.CSTNode) -> tuple[int, int]:
         """The lines of the simple statement around a node, or of the head it stands in."""

@@ -101,14 +101,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _sample(mutants: Sequence[Mutant], size: int) -> list[Mutant]:
-    """So many mutants by the order of their digests, so that the same ones are taken again."""
+    """So many mutants in the order of their digests: the same ones again, and any part at random."""
     if not size or size >= len(mutants):
         return list(mutants)
 
     def lot(mutant: Mutant) -> bytes:
         return hashlib.sha256(f"{mutant.path} {mutant.name}".encode()).digest()
 
-    return sorted(sorted(mutants, key=lot)[:size])
+    return sorted(mutants, key=lot)[:size]
 
 
 def _row(area: str, total: int, verdicts: Sequence[Verdict], seconds: float) -> tuple[str, float]:
