@@ -10,7 +10,7 @@ and a condition is turned round. What no test should tell apart is left as it is
 - bodies of protocols and blocks under `TYPE_CHECKING`, which never run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,18 +101,15 @@ def _compiles(source: str) -> bool:
 
 def _difference(source: str, changed: str) -> tuple[str, str]:
     """The lines that differ, without their indentation, in one line each."""
-    old, new = source.splitlines(), changed.splitlines()
+    # Within brackets a changed line may be indented otherwise.
+    old, new = ([line.strip() for line in text.splitlines()] for text in (source, changed))
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
         start += 1
     end = 0
     while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
         end += 1
-    return _joined(old[start : len(old) - end]), _joined(new[start : len(new) - end])
-
-
-def _joined(lines: Sequence[str]) -> str:
-    return " ".join(line.strip() for line in lines)
+    return " ".join(old[start : len(old) - end]), " ".join(new[start : len(new) - end])
 
 
 @dataclass(frozen=True)
