@@ -16,7 +16,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --s
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
-EXTRAS := dev bench docs eval fuzz load postgres
+EXTRAS := dev bench docs eval fuzz load mutation postgres
 # As in pyproject.toml; pip-compile leaves out what stands behind an extra's requirement.
 FUZZER_RUNS_ON := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
@@ -149,6 +149,14 @@ torture: $(DEVELOPMENT) ## try to break the product: every use of it in any orde
 	PYTHONPATH=bench $(BIN)/python torture/machine.py --faults --examples $(MACHINE_EXAMPLES) \
 		--steps $(MACHINE_STEPS) || status=1; \
 	exit $$status
+
+# How many mutants of each area are tried; 0 for all of them.
+MUTANTS_SAMPLE ?= 400
+MUTANTS_WORKERS ?= 2
+
+.PHONY: mutants
+mutants: $(DEVELOPMENT) ## change the product in one place after another and see that the tests notice
+	@$(BIN)/python torture/mutants.py --sample $(MUTANTS_SAMPLE) --workers $(MUTANTS_WORKERS)
 
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)

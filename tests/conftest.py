@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from dpdau.config import Settings, describe_settings
 from support.postgres import PostgresServer, postgres_programs, postgres_server
@@ -13,6 +13,15 @@ from support.postgres import PostgresServer, postgres_programs, postgres_server
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=5_000)
+# For `make mutants`, which runs every test many times.
+settings.register_profile(
+    "mutation",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    max_examples=10,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile("dev")
 
 

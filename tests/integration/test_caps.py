@@ -11,6 +11,7 @@ from dpdau.application import Application
 from dpdau.errors import BudgetExhaustedError, InvalidValueError
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Metric
+from dpdau.pipeline.caps import signature
 from dpdau.store import MemoryStore
 from support import application
 
@@ -77,6 +78,12 @@ def test_nobody_raises_a_cap_without_name_and_reason(app: Application, who: str,
     with pytest.raises(InvalidValueError, match="one line of text"):
         app.raise_cap(Metric.DAU, "2025-11", 1.0, who=who, why=why)
     assert app.ledger() == []
+
+
+@pytest.mark.parametrize("length", [1, 500])
+def test_a_name_and_a_reason_are_as_long_as_is_said(length: int) -> None:
+    text = "a" * length
+    assert signature(f" {text} ", text) == {"who": text, "why": text}
 
 
 @pytest.mark.parametrize("period", ["2025", "2025-Q4", "soon"])

@@ -129,3 +129,19 @@ def test_days_are_those_on_which_anyone_was_active(store: Store) -> None:
         transaction.drop_before(DAY)
     with store.read() as reader:
         assert reader.days() == [DAY]
+
+
+def test_days_that_were_counted_are_empty_once_they_are_dropped(store: Store) -> None:
+    with store.write() as transaction:
+        for day in (OUTDATED, DAY - 1, DAY):
+            transaction.update_members(day, BitMap([0, 70_000]), BitMap())
+    with store.read() as reader:
+        for day in (OUTDATED, DAY - 1, DAY):
+            assert reader.members(day, day) == BitMap([0, 70_000])
+    with store.write() as transaction:
+        transaction.drop_before(DAY)
+        assert transaction.members(DAY - 1, DAY - 1) == BitMap()
+    with store.read() as reader:
+        assert reader.members(DAY - 1, DAY - 1) == BitMap()
+        assert reader.members(DAY, DAY) == BitMap([0, 70_000])
+        assert reader.members(OUTDATED, OUTDATED) == BitMap([0, 70_000])

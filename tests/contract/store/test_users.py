@@ -166,6 +166,8 @@ def test_renamed_users_and_tombstones_are_found_under_the_new_pseudonym_only(sto
             (41, DAY, DAY, 7),
             (50, DAY, DAY, -1),
         ]
+        assert tombstones_as_rows(reader.tombstones(pseudonyms(41))) == [(41, DAY, DAY, 7)]
+        assert tombstones_as_rows(reader.tombstones(pseudonyms(40))) == []
 
 
 def test_indices_of_another_copy_are_adopted_and_given_to_nobody_else(store: Store) -> None:

@@ -65,6 +65,20 @@ def test_changes_of_another_process_are_seen_at_once(
     check(theirs, range(101, 9_001), range(1, 101))
 
 
+def test_days_that_another_process_dropped_are_empty(
+    mine: SqliteStore, theirs: SqliteStore
+) -> None:
+    fill(mine, 1, 4)
+    for store in (mine, theirs):
+        with store.read() as reader:
+            assert len(reader.members(DAY, DAY)) == 3
+    with theirs.write() as transaction:
+        transaction.drop_before(DAY + 1)
+    for store in (mine, theirs):
+        with store.read() as reader:
+            assert reader.members(DAY, DAY) == BitMap()
+
+
 def test_a_write_builds_on_what_another_process_wrote(
     mine: SqliteStore, theirs: SqliteStore
 ) -> None:

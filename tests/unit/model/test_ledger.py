@@ -1,3 +1,4 @@
+import hashlib
 from datetime import UTC, datetime
 
 import msgspec
@@ -82,3 +83,20 @@ def test_a_row_read_back_from_json_has_the_same_hash() -> None:
         again = msgspec.json.decode(msgspec.json.encode(row), type=LedgerRow)
         assert again == row
         assert again.computed_hash() == row.hash
+
+
+def test_a_row_is_hashed_as_canonical_json_behind_the_hash_before_it() -> None:
+    row = ledger(1)[0]
+    content = (
+        '{"body":{"a":null,"estimate":7,"z":0.1},"charge":{"kind":"laplace","scale":'
+        f'{1 / 0.3!r}}},"kind":"release","metric":"dau","period":"2025-10",'
+        '"recorded_at":"2025-10-01T00:00:00Z","sequence":1,"subject":"dau-1d-2025-10-01"}'
+    )
+    assert row.canonical_content().decode() == content
+    assert row.hash == hashlib.sha256(("0" * 64 + content).encode()).hexdigest()
+
+
+def test_kinds_are_stored_under_names_that_never_change() -> None:
+    assert [str(kind) for kind in LedgerKind] == [
+        *("release", "series", "cap", "acknowledgement", "recharge")
+    ]

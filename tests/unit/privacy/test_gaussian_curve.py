@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 import exact_privacy as exact
 from dpdau.errors import InvalidValueError
-from dpdau.privacy.gaussian_curve import gaussian_delta, gaussian_epsilon, gaussian_mu
+from dpdau.privacy.gaussian_curve import (
+    gaussian_delta,
+    gaussian_epsilon,
+    gaussian_log_delta,
+    gaussian_mu,
+)
 
 exponents = st.floats(-6, 7)
 log_deltas = st.floats(-300, -0.01) | st.floats(-20, -0.01)
@@ -96,3 +101,9 @@ def test_a_delta_out_of_range_is_refused(delta: float) -> None:
 def test_an_epsilon_out_of_range_is_refused(epsilon: float) -> None:
     with pytest.raises(InvalidValueError, match="epsilon"):
         gaussian_mu(epsilon, 1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [-1e-3, -1.0, -50.0, -1e3])
+def test_no_delta_is_above_one(epsilon: float) -> None:
+    for mu in (1e-3, 1.0, 30.0):
+        assert gaussian_log_delta(mu, epsilon) <= 0.0

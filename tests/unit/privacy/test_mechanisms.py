@@ -125,6 +125,14 @@ def test_a_sensitivity_of_zero_is_refused() -> None:
         GaussianMechanism.calibrate(1.0, 1e-6, 0)
 
 
+@pytest.mark.parametrize("scale", [0, -1, math.inf, math.nan])
+def test_laplace_noise_needs_a_scale(scale: float) -> None:
+    with pytest.raises(InvalidValueError, match="scale"):
+        LaplaceMechanism(scale, 1)
+    with pytest.raises(InvalidValueError, match="sensitivity"):
+        LaplaceMechanism(1.0, 0)
+
+
 @pytest.mark.parametrize("delta", [0, 1, math.nan])
 def test_gaussian_noise_needs_a_delta(delta: float) -> None:
     with pytest.raises(InvalidValueError, match="delta"):

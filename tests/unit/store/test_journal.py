@@ -163,6 +163,29 @@ def test_an_append_that_dies_before_its_head_is_written_is_cut_off(
     assert rows(journal.read()) == [BOB, EVE]
 
 
+def test_records_are_on_disk_before_the_head_counts_them_and_the_head_before_it_returns(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = JournalFile(path)
+    journal.append(tombstones(BOB))
+    before, synced = path.read_bytes(), []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append(path.read_bytes())
+
+    monkeypatch.setattr(os, "fsync", watched)
+    journal.append(tombstones(ADA))
+    after = path.read_bytes()
+    assert synced == [before[:HEAD_BYTES] + after[HEAD_BYTES:], after]
+
+
+def test_to_forget_makes_no_file(path: Path) -> None:
+    JournalFile(path).drop_before(739_003)
+    assert not path.exists()
+
+
 USES: dict[str, Callable[[JournalFile], object]] = {
     "read": lambda journal: journal.read(),
     "drop": lambda journal: journal.drop_before(0),
@@ -178,8 +201,9 @@ def test_any_other_damage_is_a_clear_error(
     content = bytearray(path.read_bytes())
     content[position] ^= 0x10
     path.write_bytes(content)
-    with pytest.raises(JournalDamagedError, match="move this file away"):
+    with pytest.raises(JournalDamagedError, match="move this file away") as error:
         use(JournalFile(path))
+    assert str(path) in str(error.value)
     assert path.read_bytes() == bytes(content)
 
 
@@ -237,6 +261,35 @@ def test_a_disk_that_fails_leaves_what_was_there(
             getattr(journal, change)(tombstones(ADA))
     assert type(error.value) is kind
     assert rows(journal.read()) == [BOB]
+
+
+def test_a_disk_that_fails_while_days_are_forgotten_leaves_what_was_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    journal = JournalFile(path)
+    journal.append(tombstones(ADA, BOB))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(StoreReadOnlyError, match=str(path)):
+            journal.drop_before(739_003)
+    assert rows(journal.read()) == [BOB, ADA]
+
+
+def test_a_folder_in_its_place_is_named(path: Path) -> None:
+    path.mkdir(parents=True)
+    journal = JournalFile(path)
+    for use in (journal.read, lambda: journal.append(tombstones(ADA))):
+        with pytest.raises(StoreReadOnlyError, match=str(path)):
+            use()
+
+
+def test_a_name_that_the_file_system_refuses_is_named(tmp_path: Path) -> None:
+    path = tmp_path / ("j" * 300)
+    with pytest.raises(StoreError, match=path.name):
+        JournalFile(path).exists()
 
 
 def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,135 @@
+"""Mutation testing, tried on a project of two functions."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from _mutations import mutants_of
+
+DRIVER = Path(__file__).parents[3] / "torture" / "mutants.py"
+MODULE = '''"""A module."""
+
+__all__ = ["at_most", "weighted"]
+
+LEAST = 0
+
+
+def at_most(value: int, bound: int) -> int:
+    """The value, or the bound if that is less."""
+    if value < LEAST:
+        raise ValueError("No value is negative.")
+    return bound if value > bound else value
+
+
+def weighted(one: int, other: int) -> int:
+    """Two of one and three of the other."""
+    return 2 * one + 3 * other
+'''
+TESTS = """import pytest
+from arithmetic import at_most, weighted
+
+
+def test_nothing_is_more_than_the_bound():
+    assert [at_most(value, 3) for value in range(5)] == [0, 1, 2, 3, 3]
+
+
+def test_nothing_is_negative():
+    with pytest.raises(ValueError):
+        at_most(-1, 3)
+
+
+def test_weights_are_two_and_three():
+    assert weighted(5, 7) == 31
+"""
+EQUIVALENT = (
+    "- `at_most`: `return bound if value > bound else value`"
+    " → `return bound if value >= bound else value`"
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in {
+        "src/arithmetic.py": MODULE,
+        "tests/test_arithmetic.py": TESTS,
+        "docs/mutation-survivors.md": "",
+        "pyproject.toml": """
+            [tool.pytest.ini_options]
+            pythonpath = ["src"]
+            addopts = ["--import-mode=importlib"]
+            [tool.mutants]
+            options = []
+            libraries = ["decimal"]
+            [tool.mutants.areas.sums]
+            modules = ["src/*.py"]
+            tests = ["tests"]
+        """,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def drive(project: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the driver under test
+        [sys.executable, str(DRIVER), "--root", str(project)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_what_the_tests_notice_is_killed_and_what_does_the_same_may_survive(
+    project: Path,
+) -> None:
+    page = project / "docs" / "mutation-survivors.md"
+    page.write_text(f"### `src/arithmetic.py`\n\n{EQUIVALENT}\n", encoding="utf-8")
+    found = drive(project)
+    assert "→" not in found.stdout, found.stdout
+    assert found.returncode == 0, found.stderr
+    assert "| sums | 12 | 12 | 11 |" in found.stdout
+
+
+def test_a_wrong_list_is_an_error(project: Path) -> None:
+    (project / "docs" / "mutation-survivors.md").write_text(
+        "### `src/arithmetic.py`\n\n- `LEAST = 0` → `LEAST = 1`\n- `gone`: `a` → `b`\n",
+        encoding="utf-8",
+    )
+    found = drive(project)
+    assert found.returncode == 1
+    unlisted, _, rest = found.stdout.partition("These are listed and were killed.")
+    killed, _, gone = rest.partition("are no mutants any more")
+    assert EQUIVALENT in unlisted.splitlines()
+    assert "src/arithmetic.py `LEAST = 0` → `LEAST = 1`" in killed
+    assert "src/arithmetic.py `gone`: `a` → `b`" in gone
+
+
+def test_mutants_change_what_runs_and_no_words(project: Path) -> None:
+    names = [mutant.name for mutant in mutants_of(project / "src" / "arithmetic.py", project)]
+    assert sorted(names) == sorted(
+        [
+            "`LEAST = 0` → `LEAST = None`",
+            "`LEAST = 0` → `LEAST = 1`",
+            "`at_most`: `if value < LEAST:` → `if not (value < LEAST):`",
+            "`at_most`: `if value < LEAST:` → `if value <= LEAST:`",
+            EQUIVALENT.removeprefix("- "),
+            *(
+                "`at_most`: `return bound if value > bound else value` → "
+                f"`return bound if (value > bound) {forced} else value`"
+                for forced in ("and False", "or True")
+            ),
+            *(
+                f"`weighted`: `return 2 * one + 3 * other` → `return {changed}`"
+                for changed in (
+                    "3 * one + 3 * other",
+                    "2 / one + 3 * other",
+                    "2 * one - 3 * other",
+                    "2 * one + 4 * other",
+                    "2 * one + 3 / other",
+                )
+            ),
+        ]
+    )
