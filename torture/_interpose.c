@@ -93,7 +93,8 @@ static void give_up(const char *why) {
     _exit(70);
 }
 
-__attribute__((constructor)) static void begin(void) {
+/* Reads the environment; called once more by a process that was forked to live by another. */
+__attribute__((constructor)) void interpose_begin(void) {
     const char *file = getenv("INTERPOSE_CONTROL"), *folder = getenv("INTERPOSE_ROOT");
     const char *undo = getenv("INTERPOSE_UNDO");
     if (!file || !folder)
@@ -112,6 +113,9 @@ __attribute__((constructor)) static void begin(void) {
     if (mapped == MAP_FAILED)
         give_up(file);
     syscall(SYS_close, descriptor);
+    if (undo_log >= 0)
+        syscall(SYS_close, undo_log);
+    undo_log = -1;
     if (undo && *undo) {
         if (snprintf(undo_folder, sizeof undo_folder, "%s", undo) >= (int)sizeof undo_folder - 32)
             give_up("the folder's name is too long");

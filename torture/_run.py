@@ -1,0 +1,463 @@
+"""One data directory, and the lives and deaths of the processes that use it."""
+
+import re
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random  # noqa: TID251 - a seeded choice of what breaks next, no noise
+from threading import Event as Flag
+from typing import Any
+
+import httpx
+
+from _clients import ADMINISTRATION, OPERATIONS, Administrator, Sender, Traffic, Trap
+from _deaths import Death
+from _inquest import Inquest
+from _interpose import Action, Hit, Interposer
+from _launch import now, set_clock
+from _newborn import Cradle, DiedAtBirthError, Newborn
+from _old_store import old_store
+from _power import Kept, cut_power
+from _world import NOBODY, Client, Person, World, restored
+from dpdau.bootstrap import backups_of
+from dpdau.config import load_settings
+
+__all__ = ["Run", "WrongError"]
+
+_CLIENTS = 3
+_USERS = 8
+_LIVES = 8
+_KILLED = -signal.SIGKILL
+_LOOK_SECONDS = 0.002
+_LONGEST_LIFE_SECONDS = 5.0
+_LONGEST_MOMENT_SECONDS = 0.3
+_FIRST_GUESS = 12
+# What the service logs once it has done all that is due.
+_SETTLED = "ledger verified"
+_NOON = datetime(2031, 5, 5, 12, tzinfo=UTC)
+_MANNERS = {
+    Action.DIE_BEFORE: "before the call",
+    Action.DIE_AFTER: "after the call",
+    Action.DIE_TORN: "within the write",
+}
+
+_ALWAYS = {"LATENESS_HOURS": "0", "RATE_LIMIT_PER_MINUTE": "0", "MAU_WINDOW_DAYS": "3"}
+_KINDS: Mapping[str, Mapping[str, str]] = {
+    "continual": {"W_BOUND_MAU": "unbounded"},
+    "limited": {"W_BOUND_MAU": "2"},
+    "exact": {
+        "MECHANISM_DAU": "laplace",
+        "MECHANISM_MAU": "laplace",
+        "EPSILON_DAU": "1e6",
+        "EPSILON_MAU": "1e6",
+        "DAU_BUDGET_TOTAL": "1e12",
+        "MAU_BUDGET_TOTAL": "1e12",
+    },
+}
+
+
+class WrongError(Exception):
+    """Something was found wrong; its arguments are sentences."""
+
+
+@dataclass
+class Run:
+    """A data directory from its birth on.
+
+    Attributes:
+        cradle: where processes come from.
+        folder: for everything; the data is in it.
+        seed: decides everything but what the clocks of threads decide.
+        reach: how many calls an operation makes, as far as seen, shared by all runs.
+        power: how likely a death is one of the power.
+        syncs_lie: whether no fsync does anything, to see that it is found out.
+    """
+
+    cradle: Cradle
+    folder: Path
+    seed: str
+    reach: dict[str, int]
+    power: float = 0.35
+    syncs_lie: bool = False
+    deaths: list[Death] = field(default_factory=list)
+    requests: int = 0
+    life: int = 0
+
+    def __post_init__(self) -> None:
+        self._random = random = Random(self.seed)
+        self._data = self.folder / "data"
+        self._data.mkdir(parents=True, mode=0o700)
+        self._undo = self.folder / "undo"
+        self._clock = self.folder / "clock"
+        self._kind = random.choice(tuple(_KINDS))
+        self._secrets = [f"the first secret of run {self.seed}"]
+        self._given = {**_ALWAYS, **_KINDS[self._kind]}
+        self._moment = _NOON + timedelta(days=random.randrange(28))
+        self._service = Interposer(self.folder / "service", self._data, undo=self._undo)
+        self._command = Interposer(self.folder / "command", self._data, undo=self._undo)
+        for each in (self._service, self._command):
+            each.syncs_lie = self.syncs_lie
+        users = [
+            [f"run {self.seed}, {number}-{n}" for n in range(_USERS)] for number in range(_CLIENTS)
+        ]
+        self._world = World([Client(dict.fromkeys(own, NOBODY)) for own in users])
+        self._copies: dict[Path, tuple[Mapping[str, Person], int]] = {}
+        self._starting = "start"
+        self._set_clock()
+        if random.random() < 0.15:
+            old_store(
+                self._data / "dpdau.sqlite3", self._secrets[0], self._world, self._today, random
+            )
+            self._starting = "migration"
+        self._inquest = Inquest(
+            self._settings(), self._secrets, self._now, self._world, self._kind == "continual"
+        )
+
+    def close(self) -> None:
+        """Let go of the processes' controls."""
+        self._service.close()
+        self._command.close()
+
+    def lives(self) -> int:
+        """Let the service live and die until this directory has seen enough.
+
+        Raises:
+            WrongError: naming what is wrong.
+        """
+        for self.life in range(1, _LIVES + 1):
+            self._live()
+        service = self._serve({})
+        try:
+            self._settles(service)
+            self._examine(service)
+        finally:
+            service.kill()
+        return len(self.deaths)
+
+    # --- one life --------------------------------------------------------------------------
+
+    def _live(self) -> None:
+        draw = self._random
+        self._moment += timedelta(minutes=1, days=draw.choice((0, 0, 1, 1, 2)))
+        self._set_clock()
+        service = self._born()
+        if service is None:
+            return
+        try:
+            self._examine(service)
+            is_backed_up = draw.random() < 0.2
+            if is_backed_up:
+                self._back_up_at_rest()
+            if draw.random() < 0.2:
+                self._publish_or_die(service)
+            if service.ended() is None:
+                self._die_in_traffic(service, with_backup=not is_backed_up and draw.random() < 0.12)
+        finally:
+            service.kill()
+        if self._copies and draw.random() < 0.25:
+            self._restore()
+        elif len(self._secrets) == 1 and draw.random() < 0.08:
+            self._rotate()
+
+    def _born(self) -> Newborn | None:
+        """A service that listens; None if it died before."""
+        draw, operation = self._random, self._starting
+        if draw.random() < (0.25 if operation == "start" else 0.5):
+            self._arm(self._service, operation)
+        try:
+            service = self._serve(self._service.environment)
+        except DiedAtBirthError as error:
+            if error.status != _KILLED or self._service.hit is None:
+                raise WrongError(f"the service {error}") from error
+            self._died(operation, self._service)
+            return None
+        self._starting = "start"
+        if not self._settles(service):
+            self._died("upkeep", self._service)
+            return None
+        self._learn(self._service, operation)
+        return service
+
+    def _settles(self, service: Newborn) -> bool:
+        """Wait until the first round of upkeep is over; says whether the service survives it."""
+        while service.ended() is None:
+            if _SETTLED in service.printed:
+                return True
+            time.sleep(_LOOK_SECONDS)
+        if service.ended() != _KILLED or self._service.hit is None:
+            raise WrongError(f"the service ended with {service.ended()}:\n{service.printed}")
+        return False
+
+    def _serve(self, environment: Mapping[str, str]) -> Newborn:
+        given = {**self._environment(), **environment}
+        try:
+            return self.cradle.serve(given, clock=self._clock, folder=self._data, log=self._log())
+        except DiedAtBirthError as error:
+            if not environment:
+                raise WrongError(f"the service {error}") from error
+            raise
+
+    def _publish_or_die(self, service: Newborn) -> None:
+        """Close a day while nobody sends, and publish it, with death on the way."""
+        self._moment += timedelta(days=1)
+        self._set_clock()
+        self._arm(self._service, "publish")
+        with httpx.Client(base_url=service.url, timeout=60) as http:
+            try:
+                self._world.published.update(_good(http.post("/publish", json={}))["published"])
+            except httpx.TransportError:
+                if service.wait() != _KILLED:
+                    raise WrongError(f"the service ended:\n{service.printed}") from None
+                self._died("publish", self._service)
+                return
+            self._learn(self._service, "publish")
+            self._publish(http)
+
+    def _die_in_traffic(self, service: Newborn, *, with_backup: bool) -> None:
+        draw = self._random
+        is_timed = draw.random() < 0.2
+        operation = draw.choice(OPERATIONS)
+        is_for_administrator = operation in ADMINISTRATION
+        sender = -1 if is_for_administrator else draw.randrange(_CLIENTS)
+        trap = Trap(
+            operation,
+            draw.randrange(8),
+            lambda: self._arm(self._service, operation),
+            Flag(),
+        )
+        own = None if is_timed else trap
+        today = self._today
+        traffic = Traffic(
+            [
+                Sender(
+                    f"client {number}",
+                    Random(draw.getrandbits(64)),
+                    own if number == sender else None,
+                    world=self._world,
+                    number=number,
+                    today=today,
+                )
+                for number in range(_CLIENTS)
+            ]
+            + [
+                Administrator(
+                    "administrator",
+                    Random(draw.getrandbits(64)),
+                    own if is_for_administrator else None,
+                    world=self._world,
+                    today=today,
+                )
+            ]
+        )
+        backup = self._begin("backup") if with_backup else None
+        traffic.start(service.url)
+        if is_timed:
+            time.sleep(draw.random() * _LONGEST_MOMENT_SECONDS)
+        else:
+            deadline = time.monotonic() + _LONGEST_LIFE_SECONDS
+            while not trap.passed.is_set() and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
+        is_killed = not is_timed and service.ended() is not None
+        service.kill()
+        faults = traffic.join()
+        self.requests += traffic.requests
+        is_cut = draw.random() < self.power
+        if backup is not None:
+            self._end_backup(backup, kill=is_cut)
+        if is_killed and service.ended() != _KILLED:
+            raise WrongError(f"the service ended with {service.ended()}:\n{service.printed}")
+        if faults:
+            raise WrongError(*faults, service.printed[-3_000:])
+        if is_killed:
+            self._died(operation, self._service, is_cut=is_cut)
+        else:
+            self._learn(self._service, operation)
+            what = "traffic" if is_timed else operation
+            self._died(
+                what, None, "at any moment" if is_timed else "after the answer", is_cut=is_cut
+            )
+
+    # --- what operators do -------------------------------------------------------------------
+
+    def _begin(self, *arguments: str) -> Newborn:
+        if self._random.random() < 0.6:
+            self._arm(self._command, arguments[0])
+        given = {**self._environment(), **self._command.environment}
+        return self.cradle.bear(
+            arguments, given, clock=self._clock, folder=self._data, log=self._log()
+        )
+
+    def _ended(self, command: Newborn, operation: str) -> bool:
+        """Wait for a command; says whether it did its work."""
+        status = command.wait()
+        if status == _KILLED and self._command.hit is not None:
+            return False
+        if status:
+            raise WrongError(f"dpdau {operation} ended with {status}:\n{command.printed}")
+        self._learn(self._command, operation)
+        return True
+
+    def _end_backup(self, backup: Newborn, *, kill: bool) -> None:
+        if kill:
+            backup.kill()
+        status = backup.wait()
+        if status == _KILLED:
+            if not kill:
+                self._died("backup", self._command, is_cut=False)
+        elif status:
+            raise WrongError(f"dpdau backup ended with {status}:\n{backup.printed}")
+
+    def _back_up_at_rest(self) -> None:
+        """Make a backup while nobody sends, so that what it holds is known."""
+        folder = backups_of(self._settings())
+        before = set(folder.files())
+        is_done = self._ended(self._begin("backup"), "backup")
+        made = set(folder.files()) - before
+        if is_done and len(made) != 1:
+            raise WrongError(f"a backup was made, and there are {len(made)} more")
+        for file in made:
+            self._copies[file] = (self._world.people, self._today.toordinal())
+        if not is_done:
+            self._died("backup", self._command, is_cut=False)
+
+    def _restore(self) -> None:
+        """Put a backup back, of which it is known what it holds."""
+        self._require(self._inquest.people())
+        before = self._world.people
+        present = [file for file in self._copies if file.exists()]
+        if not present:
+            return
+        file = self._random.choice(present)
+        former, copied_on = self._copies[file]
+        then = restored(before, former, copied_on)
+        is_done = self._ended(self._begin("restore", str(file)), "restore")
+        if not is_done:
+            self._died("restore", self._command)
+            self._world.become(before)
+            if not list(self._inquest.people()):
+                return
+        self._world.become(then)
+        self._require(self._inquest.people())
+
+    def _rotate(self) -> None:
+        """Let the next start be one with another secret."""
+        self._secrets.insert(0, f"the second secret of run {self.seed}")
+        self._inquest.settings = self._settings()
+        self._inquest.former_backups.update(backups_of(self._settings()).files())
+        self._copies.clear()
+        self._starting = "rotation"
+
+    # --- afterwards --------------------------------------------------------------------------
+
+    def _examine(self, service: Newborn) -> None:
+        """Look at everything while nobody sends."""
+        self._require(self._inquest.people())
+        with httpx.Client(base_url=service.url, timeout=60) as http:
+            self._publish(http)
+            self._erase_nobody(http)
+            self._ask_again(http)
+        self._require(self._inquest.people())
+        self._require(self._inquest.ledger())
+        self._require(self._inquest.erasures())
+        self._require(self._inquest.traces())
+        self._require(self._inquest.doctor(is_rotating=len(self._secrets) > 1))
+
+    def _publish(self, http: httpx.Client) -> None:
+        """Release what has closed before anything more is sent about it."""
+        yesterday = self._today - timedelta(days=1)
+        daily = _good(http.get(f"/dau/{yesterday}"))
+        windowed = _good(http.get("/mau", params={"end": f"{yesterday}"}))
+        if self._kind == "exact":
+            revised = _good(http.post("/revise", json={"metric": "dau", "day": f"{yesterday}"}))
+            counted = self._inquest.active(yesterday)
+            if revised["estimate"] != counted:
+                raise WrongError(f"{revised['release_id']} is {revised['estimate']}, not {counted}")
+        del daily, windowed
+
+    def _erase_nobody(self, http: httpx.Client) -> None:
+        """Have every erasure completed that waits."""
+        for _ in range(5):
+            answer = _good(http.post("/erasure", json={"user_id": f"nobody {self.life}"}))
+            if answer["state"] == "done":
+                return
+        raise WrongError("an erasure was not done while nobody read")
+
+    def _ask_again(self, http: httpx.Client) -> None:
+        names = sorted(self._world.told)
+        for name in self._random.sample(names, min(len(names), 2)):
+            found = _good(http.get(f"/releases/{name}"))
+            told = self._world.told[name]
+            if any(found[field] != value for field, value in told.items()):
+                raise WrongError(f"{name} was {told} and is {found}")
+
+    def _died(
+        self,
+        operation: str,
+        interposer: Interposer | None,
+        place: str = "",
+        *,
+        is_cut: bool | None = None,
+    ) -> None:
+        """Note a death, and let the power fail if it does."""
+        manner = "SIGKILL"
+        if interposer is not None and interposer.hit is not None:
+            manner, place = _MANNERS[self._action], str(interposer.hit)
+        if is_cut is None:
+            is_cut = self._random.random() < self.power
+        kept = self._random.choice(tuple(Kept)) if is_cut else ""
+        self.deaths.append(Death(operation, manner, place, kept))
+        if isinstance(kept, Kept):
+            cut_power(self._data, self._undo, self._random, kept)
+        self._service.disarm()
+        self._command.disarm()
+
+    def _require(self, faults: Any) -> None:
+        found = list(faults)
+        if found:
+            raise WrongError(*found)
+
+    # --- small things ------------------------------------------------------------------------
+
+    def _arm(self, interposer: Interposer, operation: str) -> None:
+        self._action = self._random.choice(tuple(_MANNERS))
+        first = self._random.randint(1, self.reach.get(operation, _FIRST_GUESS) + 1)
+        interposer.arm(self._action, first=first)
+
+    def _learn(self, interposer: Interposer, operation: str) -> None:
+        """How many calls an operation makes that was not hit."""
+        if interposer.hit is None and interposer.matched:
+            self.reach[operation] = max(self.reach.get(operation, 0), interposer.matched)
+        interposer.disarm()
+
+    def _environment(self) -> dict[str, str]:
+        secrets = dict(
+            zip(("HASH_SALT_SECRET", "HASH_SALT_SECRET_PREVIOUS"), self._secrets, strict=False)
+        )
+        return {**self._given, **secrets, "DATA_DIR": str(self._data)}
+
+    def _settings(self) -> Any:
+        return load_settings(**{name.lower(): value for name, value in self._environment().items()})
+
+    def _log(self) -> Path:
+        self._logs = getattr(self, "_logs", 0) + 1
+        return self.folder / f"{self._logs}.log"
+
+    def _set_clock(self) -> None:
+        set_clock(self._clock, self._moment - datetime.now(UTC))
+
+    def _now(self) -> datetime:
+        return now(self._clock)
+
+    @property
+    def _today(self) -> Any:
+        return self._now().date()
+
+
+def _good(response: httpx.Response) -> Any:
+    if response.status_code not in {200, 202}:
+        path = response.request.url.path
+        raise WrongError(f"{path}: {response.status_code} {response.text}")
+    return response.json()
