@@ -563,7 +563,8 @@ int rmdir(const char *name) { return unlinkat(AT_FDCWD, name, AT_REMOVEDIR); }
 int mkdirat(int folder, const char *name, mode_t mode) {
     REAL(mkdirat);
     char path[PATH_MAX];
-    if (!path_at(folder, name, path))
+    /* One that is there changes nothing. */
+    if (!path_at(folder, name, path) || !syscall(SYS_faccessat, AT_FDCWD, path, F_OK))
         return real(folder, name, mode);
     MEET(MKDIR, path);
     begin_turn();

@@ -35,6 +35,8 @@ _LOOK_SECONDS = 0.002
 _LONGEST_LIFE_SECONDS = 5.0
 _LONGEST_MOMENT_SECONDS = 0.3
 _FIRST_GUESS = 12
+# What is worth more deaths than the rest.
+_OFTEN = ("events", "events", "erasing event", "erasure", "keyed erasure", "revise", "revise")
 # What the service logs once it has done all that is due.
 _SETTLED = "ledger verified"
 _NOON = datetime(2031, 5, 5, 12, tzinfo=UTC)
@@ -88,16 +90,17 @@ class Run:
 
     def __post_init__(self) -> None:
         self._random = random = Random(self.seed)
-        self._data = self.folder / "data"
-        self._data.mkdir(parents=True, mode=0o700)
+        self._disk = self.folder / "disk"
+        self._disk.mkdir(parents=True, mode=0o700)
+        self._data = self._disk / "data"
         self._undo = self.folder / "undo"
         self._clock = self.folder / "clock"
         self._kind = random.choice(tuple(_KINDS))
         self._secrets = [f"the first secret of run {self.seed}"]
         self._given = {**_ALWAYS, **_KINDS[self._kind]}
         self._moment = _NOON + timedelta(days=random.randrange(28))
-        self._service = Interposer(self.folder / "service", self._data, undo=self._undo)
-        self._command = Interposer(self.folder / "command", self._data, undo=self._undo)
+        self._service = Interposer(self.folder / "service", self._disk, undo=self._undo)
+        self._command = Interposer(self.folder / "command", self._disk, undo=self._undo)
         for each in (self._service, self._command):
             each.syncs_lie = self.syncs_lie
         users = [
@@ -106,8 +109,10 @@ class Run:
         self._world = World([Client(dict.fromkeys(own, NOBODY)) for own in users])
         self._copies: dict[Path, tuple[Mapping[str, Person], int]] = {}
         self._starting = "start"
+        self._made = self._logs = 0
         self._set_clock()
         if random.random() < 0.15:
+            self._data.mkdir(mode=0o700)
             old_store(
                 self._data / "dpdau.sqlite3", self._secrets[0], self._world, self._today, random
             )
@@ -194,7 +199,7 @@ class Run:
     def _serve(self, environment: Mapping[str, str]) -> Newborn:
         given = {**self._environment(), **environment}
         try:
-            return self.cradle.serve(given, clock=self._clock, folder=self._data, log=self._log())
+            return self.cradle.serve(given, clock=self._clock, folder=self._disk, log=self._log())
         except DiedAtBirthError as error:
             if not environment:
                 raise WrongError(f"the service {error}") from error
@@ -219,7 +224,7 @@ class Run:
     def _die_in_traffic(self, service: Newborn, *, with_backup: bool) -> None:
         draw = self._random
         is_timed = draw.random() < 0.2
-        operation = draw.choice(OPERATIONS)
+        operation = draw.choice((*OPERATIONS, *_OFTEN))
         is_for_administrator = operation in ADMINISTRATION
         sender = -1 if is_for_administrator else draw.randrange(_CLIENTS)
         trap = Trap(
@@ -287,7 +292,7 @@ class Run:
             self._arm(self._command, arguments[0])
         given = {**self._environment(), **self._command.environment}
         return self.cradle.bear(
-            arguments, given, clock=self._clock, folder=self._data, log=self._log()
+            arguments, given, clock=self._clock, folder=self._disk, log=self._log()
         )
 
     def _ended(self, command: Newborn, operation: str) -> bool:
@@ -304,6 +309,8 @@ class Run:
         if kill:
             backup.kill()
         status = backup.wait()
+        if not status:
+            self._made += 1
         if status == _KILLED:
             if not kill:
                 self._died("backup", self._command, is_cut=False)
@@ -318,6 +325,7 @@ class Run:
         made = set(folder.files()) - before
         if is_done and len(made) != 1:
             raise WrongError(f"a backup was made, and there are {len(made)} more")
+        self._made += is_done
         for file in made:
             self._copies[file] = (self._world.people, self._today.toordinal())
         if not is_done:
@@ -363,6 +371,9 @@ class Run:
         self._require(self._inquest.ledger())
         self._require(self._inquest.erasures())
         self._require(self._inquest.traces())
+        found = len(backups_of(self._settings()).files())
+        if found < self._made:
+            raise WrongError(f"{self._made} backups were made, and {found} are there")
         self._require(self._inquest.doctor(is_rotating=len(self._secrets) > 1))
 
     def _publish(self, http: httpx.Client) -> None:
@@ -410,7 +421,7 @@ class Run:
         kept = self._random.choice(tuple(Kept)) if is_cut else ""
         self.deaths.append(Death(operation, manner, place, kept))
         if isinstance(kept, Kept):
-            cut_power(self._data, self._undo, self._random, kept)
+            cut_power(self._disk, self._undo, self._random, kept)
         self._service.disarm()
         self._command.disarm()
 
@@ -442,7 +453,7 @@ class Run:
         return load_settings(**{name.lower(): value for name, value in self._environment().items()})
 
     def _log(self) -> Path:
-        self._logs = getattr(self, "_logs", 0) + 1
+        self._logs += 1
         return self.folder / f"{self._logs}.log"
 
     def _set_clock(self) -> None:

@@ -4,12 +4,12 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError
 
-__all__ = ["locked", "replace_durably", "translated"]
+__all__ = ["locked", "replace_durably", "sync", "sync_name", "translated"]
 
 _OWNER_ONLY = 0o600
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -63,8 +63,29 @@ def replace_durably(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_name(path)
+
+
+def sync_name(path: Path) -> None:
+    """Make a name durable, and that of its folder, which may be as new.
+
+    Raises:
+        OSError: if the folder cannot be synced.
+    """
+    sync(path.parent)
+    # A folder above it that others may not read was made by others, and long ago.
+    with suppress(PermissionError):
+        sync(path.parent.absolute().parent)
+
+
+def sync(path: Path) -> None:
+    """Make the content of a file or a folder durable.
+
+    Raises:
+        OSError: if it cannot be synced.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dpdau.errors import StoreInUseError
-from dpdau.store.files import translated
+from dpdau.store.files import sync, sync_name, translated
 
 __all__ = [
     "alone",
@@ -88,17 +88,9 @@ def put_in_place(draft: Path, target: Path) -> None:
     """Give a finished file its name, durably: whole, or not at all."""
     with translated(target):
         for path in (draft, draft.parent):
-            _sync(path)
+            sync(path)
         draft.replace(target)
-        _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_name(target)
 
 
 def _discard(draft: Path) -> None:

@@ -79,6 +79,7 @@ def test_names_are_lost_unless_their_folder_was_synced(root: Path) -> None:
     assert content(root) == {"old": b"new", "also": b"new"}
     cut(root)
     assert content(root) == {"old": b"old", "gone": b"gone"}
+    assert not (root / "folder").exists()
     lived(root, changes + SYNC_FOLDER)
     cut(root)
     assert content(root) == {"old": b"new", "also": b"new"}
