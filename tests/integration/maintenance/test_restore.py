@@ -26,7 +26,7 @@ from dpdau.pipeline.ports import OUTDATED
 from dpdau.privacy.flippancy import LimiterState
 from dpdau.store.folders import alone
 from support import Event
-from support.places import Place, gone, pseudonym_of, send
+from support.places import SECRET, Place, gone, pseudonym_of, send
 
 
 @pytest.fixture
@@ -311,6 +311,33 @@ def test_a_rotation_since_does_not_make_two_people_of_one(place: Place) -> None:
         assert reader.user_indices(moved).tolist() == [ada]
         assert reader.members(OUTDATED, OUTDATED) == BitMap([bob])
     assert place.present() == 3
+
+
+def test_whoever_was_erased_and_came_back_before_a_rotation_is_one_person_after_a_restore(
+    place: Place,
+) -> None:
+    place.active("ada")
+    place.erase("ada")
+    place.active("ada", days_ago=0)
+    place.clock.advance(days=1)
+    place.given |= {
+        "hash_salt_secret": "another secret for the same store",
+        "hash_salt_secret_previous": SECRET,
+    }
+    with place.open():
+        # The rotation has begun, and nobody has moved.
+        pass
+    backup = place.back_up().path
+    place.clock.advance(days=1)
+    place.active("ada", days_ago=0)
+    place.restore(backup)
+    assert place.present(2) == 1
+    place.active("ada", days_ago=0)
+    with place.open() as app, app.store.read() as reader:
+        assert len(reader.known_users()) == 1
+        assert len(reader.tombstones()) == 1
+    place.erase("ada")
+    assert (place.present(0), place.present(2)) == (0, 0)
 
 
 def test_an_index_that_two_people_had_is_the_later_ones(place: Place) -> None:
