@@ -15,11 +15,13 @@ import httpx
 
 from _world import Client, Event, Person, World, after, erased
 
-__all__ = ["OPERATIONS", "Administrator", "Sender", "Trap", "Traffic", "UnexpectedAnswerError"]
+__all__ = ["OPERATIONS", "Administrator", "Sender", "Traffic", "Trap", "UnexpectedAnswerError"]
 
 _TIMEOUT_SECONDS = 60.0
 _DAYS_BACK = 4
 _LARGEST_BATCH = 12
+# The shares of events with "+", and with an erasure in batches that have some.
+_ADDS, _ERASES = 0.8, 0.3
 _OK = 200
 _ACCEPTED = 202
 _TELLS = ("estimate", "estimate_raw", "std_error", "lower_95", "upper_95", "released_at", "epsilon")
@@ -135,8 +137,8 @@ class Sender(_Requester):
             Event(
                 draw.choice(users),
                 self._today - draw.randrange(_DAYS_BACK),
-                add=draw.random() < 0.8,
-                whole_user=erasing and draw.random() < 0.3,
+                add=draw.random() < _ADDS,
+                whole_user=erasing and draw.random() < _ERASES,
             )
             for _ in range(draw.randint(1, _LARGEST_BATCH))
         ]

@@ -13,9 +13,9 @@ import gc
 import json
 import os
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
-__all__: list[str] = []
+__all__ = ["main"]
 
 
 def _read_the_code() -> None:
@@ -24,13 +24,13 @@ def _read_the_code() -> None:
     _launch.live_by_a_clock()
     import dp_accounting.pld.privacy_loss_distribution  # noqa: F401, PLC0415
     import scipy.linalg  # noqa: F401, PLC0415
-    import uvicorn.loops.auto  # noqa: F401, PLC0415
+    import uvicorn.loops.auto  # noqa: PLC0415
     import uvicorn.protocols.http.auto  # noqa: F401, PLC0415
 
-    import dpdau.cli  # noqa: F401, PLC0415
-    import dpdau.maintenance.backup  # noqa: F401, PLC0415
-    import dpdau.maintenance.doctor  # noqa: F401, PLC0415
-    import dpdau.maintenance.restore  # noqa: F401, PLC0415
+    import dpdau.cli  # noqa: PLC0415
+    import dpdau.maintenance.backup  # noqa: PLC0415
+    import dpdau.maintenance.doctor  # noqa: PLC0415
+    import dpdau.maintenance.restore  # noqa: PLC0415
     import dpdau.service.server  # noqa: F401, PLC0415
 
     gc.freeze()
@@ -56,8 +56,14 @@ def _live(birth: dict[str, object]) -> None:
     _launch.main()
 
 
-def _main() -> None:
+def main(change: Callable[[], None] = lambda: None) -> None:
+    """Bear what is asked for until the input ends.
+
+    Args:
+        change: makes the product another one, to see that it is found out.
+    """
     _read_the_code()
+    change()
     print("ready", flush=True)
     for line in sys.stdin:
         birth = json.loads(line)
@@ -82,5 +88,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parent))
-    _main()
+    main()

@@ -84,11 +84,17 @@ class Cradle:
     This process becomes the one that collects orphans, as long as the cradle is open.
     """
 
-    def __init__(self, preload: Sequence[Path], launcher: Path = _CRADLE) -> None:
+    def __init__(self, preload: Sequence[Path], launcher: Sequence[str] = (str(_CRADLE),)) -> None:
+        """Start it.
+
+        Args:
+            preload: libraries that each process has loaded before any other.
+            launcher: what Python runs.
+        """
         self._preload = {"LD_PRELOAD": " ".join(map(str, preload))}
         self._collect_orphans(collect=True)
         self._parent = subprocess.Popen(
-            [sys.executable, str(launcher)],
+            [sys.executable, *launcher],
             env=environment_with(**self._preload),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

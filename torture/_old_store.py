@@ -23,7 +23,7 @@ def old_store(path: Path, secret: str, world: World, today: date, random: Random
     days = [(today - timedelta(days=back)).toordinal() for back in range(4)]
     for client in world.clients:
         for user, person in client.people.items():
-            active = frozenset(day for day in days if random.random() < 0.5)
+            active = frozenset(day for day in days if random.getrandbits(1))
             client.people[user] = replace(person, days=active)
     people = world.people
     pseudonymizer = Pseudonymizer(secret)

@@ -1,6 +1,5 @@
 """One data directory, and the lives and deaths of the processes that use it."""
 
-import re
 import signal
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import httpx
 from _clients import ADMINISTRATION, OPERATIONS, Administrator, Sender, Traffic, Trap
 from _deaths import Death
 from _inquest import Inquest
-from _interpose import Action, Hit, Interposer
+from _interpose import Action, Interposer
 from _launch import now, set_clock
 from _newborn import Cradle, DiedAtBirthError, Newborn
 from _old_store import old_store
@@ -35,6 +34,10 @@ _LOOK_SECONDS = 0.002
 _LONGEST_LIFE_SECONDS = 5.0
 _LONGEST_MOMENT_SECONDS = 0.3
 _FIRST_GUESS = 12
+# How likely something happens in a life, or to a directory.
+_OLD, _ROTATED, _RESTORED = 0.15, 0.08, 0.25
+_BACKED_UP, _BACKED_UP_IN_TRAFFIC, _PUBLISHED = 0.2, 0.12, 0.2
+_DIES_AT_START, _DIES_AT_CHANGE, _DIES_IN_COMMAND, _DIES_AT_ANY_MOMENT = 0.25, 0.5, 0.6, 0.2
 # What is worth more deaths than the rest.
 _OFTEN = ("events", "events", "erasing event", "erasure", "keyed erasure", "revise", "revise")
 # What the service logs once it has done all that is due.
@@ -111,7 +114,7 @@ class Run:
         self._starting = "start"
         self._made = self._logs = 0
         self._set_clock()
-        if random.random() < 0.15:
+        if random.random() < _OLD:
             self._data.mkdir(mode=0o700)
             old_store(
                 self._data / "dpdau.sqlite3", self._secrets[0], self._world, self._today, random
@@ -153,24 +156,26 @@ class Run:
             return
         try:
             self._examine(service)
-            is_backed_up = draw.random() < 0.2
+            is_backed_up = draw.random() < _BACKED_UP
             if is_backed_up:
                 self._back_up_at_rest()
-            if draw.random() < 0.2:
+            if draw.random() < _PUBLISHED:
                 self._publish_or_die(service)
             if service.ended() is None:
-                self._die_in_traffic(service, with_backup=not is_backed_up and draw.random() < 0.12)
+                self._die_in_traffic(
+                    service, with_backup=not is_backed_up and draw.random() < _BACKED_UP_IN_TRAFFIC
+                )
         finally:
             service.kill()
-        if self._copies and draw.random() < 0.25:
+        if self._copies and draw.random() < _RESTORED:
             self._restore()
-        elif len(self._secrets) == 1 and draw.random() < 0.08:
+        elif len(self._secrets) == 1 and draw.random() < _ROTATED:
             self._rotate()
 
     def _born(self) -> Newborn | None:
         """A service that listens; None if it died before."""
         draw, operation = self._random, self._starting
-        if draw.random() < (0.25 if operation == "start" else 0.5):
+        if draw.random() < (_DIES_AT_START if operation == "start" else _DIES_AT_CHANGE):
             self._arm(self._service, operation)
         try:
             service = self._serve(self._service.environment)
@@ -223,7 +228,7 @@ class Run:
 
     def _die_in_traffic(self, service: Newborn, *, with_backup: bool) -> None:
         draw = self._random
-        is_timed = draw.random() < 0.2
+        is_timed = draw.random() < _DIES_AT_ANY_MOMENT
         operation = draw.choice((*OPERATIONS, *_OFTEN))
         is_for_administrator = operation in ADMINISTRATION
         sender = -1 if is_for_administrator else draw.randrange(_CLIENTS)
@@ -288,7 +293,7 @@ class Run:
     # --- what operators do -------------------------------------------------------------------
 
     def _begin(self, *arguments: str) -> Newborn:
-        if self._random.random() < 0.6:
+        if self._random.random() < _DIES_IN_COMMAND:
             self._arm(self._command, arguments[0])
         given = {**self._environment(), **self._command.environment}
         return self.cradle.bear(
@@ -379,14 +384,13 @@ class Run:
     def _publish(self, http: httpx.Client) -> None:
         """Release what has closed before anything more is sent about it."""
         yesterday = self._today - timedelta(days=1)
-        daily = _good(http.get(f"/dau/{yesterday}"))
-        windowed = _good(http.get("/mau", params={"end": f"{yesterday}"}))
+        _good(http.get(f"/dau/{yesterday}"))
+        _good(http.get("/mau", params={"end": f"{yesterday}"}))
         if self._kind == "exact":
             revised = _good(http.post("/revise", json={"metric": "dau", "day": f"{yesterday}"}))
             counted = self._inquest.active(yesterday)
             if revised["estimate"] != counted:
                 raise WrongError(f"{revised['release_id']} is {revised['estimate']}, not {counted}")
-        del daily, windowed
 
     def _erase_nobody(self, http: httpx.Client) -> None:
         """Have every erasure completed that waits."""

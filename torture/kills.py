@@ -30,7 +30,7 @@ def torture(
     minutes: float = float("inf"),
     keep: bool = False,
     only: str | None = None,
-    launcher: Path | None = None,
+    launcher: Sequence[str] | None = None,
     power: float = 0.35,
     syncs_lie: bool = False,
     failures: int = 10,
@@ -51,7 +51,8 @@ def torture(
         failures: after how many to give up.
         quiet: say nothing on the way.
     """
-    report, reach = Report(seed), {}
+    report = Report(seed)
+    reach: dict[str, int] = {}
     deadline = time.monotonic() + minutes * 60
     said = 0
     with Cradle([library()], *([] if launcher is None else [launcher])) as cradle:

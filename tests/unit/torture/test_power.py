@@ -120,10 +120,8 @@ def test_sqlite_keeps_its_promise_unless_syncs_lie(root: Path) -> None:
     create = begin + (
         "db.execute('PRAGMA journal_mode = WAL'); db.execute('CREATE TABLE t (x)')\n" + SYNC_FOLDER
     )
-    insert = begin + (
-        "db.execute('PRAGMA synchronous = FULL')\n"
-        "for n in range(20): db.execute('REPLACE INTO t VALUES (zeroblob(3000))')"
-    )
+    insert = begin + "db.execute('PRAGMA synchronous = FULL')\n"
+    insert += "for n in range(20): db.execute('REPLACE INTO t VALUES (zeroblob(3000))')"
     lived(root, create, insert)
     for seed, kept in enumerate(Kept):
         cut(root, kept, seed)
