@@ -13,9 +13,12 @@ import gc
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 __all__ = ["main"]
+
+_BROKEN = 70
 
 
 def _read_the_code() -> None:
@@ -47,7 +50,7 @@ def _live(birth: dict[str, object]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()  # noqa: TID251 - this process gets the one that it was given
     os.environ.update(environment)  # noqa: TID251 - as above
-    if "LD_PRELOAD" in environment:
+    if environment["LD_PRELOAD"]:
         ctypes.CDLL(environment["LD_PRELOAD"]).interpose_begin()
     os.chdir(str(birth["folder"]))
     sys.argv = ["_launch.py", *map(str, arguments)]
@@ -78,8 +81,9 @@ def main(change: Callable[[], None] = lambda: None) -> None:
                 _live(birth)
             except SystemExit as end:
                 os._exit(end.code if isinstance(end.code, int) else 1)
-            finally:
-                os._exit(70)
+            except BaseException:  # noqa: BLE001 - it must not go on as its parent
+                traceback.print_exc()
+            os._exit(_BROKEN)
         # Only when its parent is gone, it is an orphan.
         os.waitpid(middle, 0)
         os.close(writing)

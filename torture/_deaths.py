@@ -52,6 +52,17 @@ class Failure:
     found: Sequence[str]
     folder: str = ""
 
+    def print(self) -> None:
+        """Show it to a person."""
+        print(f"\nFAILED: run {self.seed}, life {self.life}.")
+        for number, death in enumerate(self.deaths, start=1):
+            power = f", power cut: kept {death.power}" if death.power else ""
+            print(f"  death {number}: {death.operation}: {death.manner} {death.place}{power}")
+        for found in self.found:
+            print(f"  - {found}")
+        if self.folder:
+            print(f"  kept in {self.folder}", flush=True)
+
 
 @dataclass
 class Report:
@@ -109,12 +120,5 @@ class Report:
             f"Seed {self.seed}."
         )
         for failure in self.failures:
-            print(f"\nFAILED: run {failure.seed}, life {failure.life}.")
-            for number, death in enumerate(failure.deaths, start=1):
-                power = f", power cut: kept {death.power}" if death.power else ""
-                print(f"  death {number}: {death.operation}: {death.manner} {death.place}{power}")
-            for found in failure.found:
-                print(f"  - {found}")
-            if failure.folder:
-                print(f"  kept in {failure.folder}")
+            failure.print()
         print(f"{len(self.failures):,} failures.")

@@ -72,6 +72,8 @@ def torture(
                 is_whole = False
                 kept = str(place) if keep else ""
                 report.failures.append(Failure(name, run.life, run.deaths, error.args, kept))
+                if not quiet:
+                    report.failures[-1].print()
             finally:
                 run.close()
             report.deaths += run.deaths

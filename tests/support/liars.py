@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["EARLY_ANSWERS", "LATE_ROWS"]
 
 EARLY_ANSWERS, LATE_ROWS = "early-answers", "late-rows"
-_LATE_SECONDS = 0.05
+_LATE_SECONDS = 1.0
 
 
 class _UndoneError(Exception):
