@@ -34,6 +34,7 @@
 enum kind { WRITE, SYNC, TRUNCATE, RENAME, UNLINK, LINK, CREATE, MKDIR, RMDIR, READ, KINDS };
 enum action { NOTHING, DIE_BEFORE, DIE_AFTER, DIE_TORN, FAIL, SHORTEN, STALL };
 #define TEXT_BYTES 256
+#define SECTOR_BYTES 512
 
 struct control {
     _Atomic uint64_t calls[16]; /* by kind, since the file was made */
@@ -317,6 +318,12 @@ static uint64_t position(int descriptor) {
     return at < 0 ? 0 : (uint64_t)at;
 }
 
+/* How much of a write is done when it is cut in half: sectors are written whole or not at all. */
+static size_t torn(uint64_t offset, size_t count) {
+    uint64_t end = (offset + count / 2) / SECTOR_BYTES * SECTOR_BYTES;
+    return end > offset ? end - offset : 0;
+}
+
 /* A write at an offset, or at the file's own position if that is negative. */
 static ssize_t written(int descriptor, const char *path, const void *bytes, size_t count,
                        off_t offset) {
@@ -324,7 +331,9 @@ static ssize_t written(int descriptor, const char *path, const void *bytes, size
     begin_turn();
     if (undo_log >= 0)
         note_range(descriptor, path, offset < 0 ? position(descriptor) : (uint64_t)offset, count);
-    if ((wanted == DIE_TORN || wanted == SHORTEN) && count > 1)
+    if (wanted == DIE_TORN)
+        count = torn(offset < 0 ? position(descriptor) : (uint64_t)offset, count);
+    if (wanted == SHORTEN && count > 1)
         count /= 2;
     ssize_t done = offset < 0 ? syscall(SYS_write, descriptor, bytes, count)
                               : syscall(SYS_pwrite64, descriptor, bytes, count, offset);

@@ -47,8 +47,8 @@ CHANGES = frozenset(Call) - {Call.READ}
 class Action(IntEnum):
     """What may be done to a call.
 
-    A torn write writes half of the bytes before the process dies, and is a death before any other
-    call. A shortened write writes half and says so.
+    A torn write writes half of the bytes, in whole sectors, before the process dies, and is a
+    death before any other call. A shortened write writes half and says so.
     """
 
     DIE_BEFORE = 1
