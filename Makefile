@@ -111,6 +111,17 @@ load-test: $(DEVELOPMENT) ## put load on a service and check that nothing acknow
 		--seconds $(LOAD_RUNTIME) $(if $(LOAD_HOST),--host $(LOAD_HOST)) \
 		$(if $(LOAD_DATA_DIR),--data-dir $(LOAD_DATA_DIR))
 
+# See docs/reliability.md. TORTURE_SEED makes the same choices again.
+TORTURE_KILLS ?= 1000
+TORTURE_SEED ?=
+
+.PHONY: torture
+torture: $(DEVELOPMENT) ## try to break the product: a thousand deaths at any point, and a look at what is left
+	@status=0; \
+	PYTHONPATH=bench $(BIN)/python torture/kills.py --kills $(TORTURE_KILLS) --keep \
+		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) || status=1; \
+	exit $$status
+
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)
 	@for part in evaluate baselines adversarial audit; do \
