@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,6 +79,10 @@ class Run:
         reach: how many calls an operation makes, as far as seen, shared by all runs.
         power: how likely a death is one of the power.
         syncs_lie: whether no fsync does anything, to see that it is found out.
+        operations: what clients die in, if they do not at any moment.
+        deaths: all so far.
+        requests: how many were answered.
+        life: the number of the present one, from 1.
     """
 
     cradle: Cradle
@@ -87,6 +91,7 @@ class Run:
     reach: dict[str, int]
     power: float = 0.35
     syncs_lie: bool = False
+    operations: Sequence[str] = (*OPERATIONS, *_OFTEN)
     deaths: list[Death] = field(default_factory=list)
     requests: int = 0
     life: int = 0
@@ -229,7 +234,7 @@ class Run:
     def _die_in_traffic(self, service: Newborn, *, with_backup: bool) -> None:
         draw = self._random
         is_timed = draw.random() < _DIES_AT_ANY_MOMENT
-        operation = draw.choice((*OPERATIONS, *_OFTEN))
+        operation = draw.choice(self.operations)
         is_for_administrator = operation in ADMINISTRATION
         sender = -1 if is_for_administrator else draw.randrange(_CLIENTS)
         trap = Trap(

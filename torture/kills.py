@@ -33,6 +33,7 @@ def torture(
     launcher: Sequence[str] | None = None,
     power: float = 0.35,
     syncs_lie: bool = False,
+    operations: Sequence[str] | None = None,
     failures: int = 10,
     quiet: bool = False,
 ) -> Report:
@@ -48,6 +49,7 @@ def torture(
         launcher: in place of `_cradle.py`.
         power: how likely a death is one of the power.
         syncs_lie: whether no fsync does anything.
+        operations: what clients die in; by default anything.
         failures: after how many to give up.
         quiet: say nothing on the way.
     """
@@ -65,6 +67,7 @@ def torture(
             name = only or f"{seed}-{report.runs}"
             place = folder / name
             run = Run(cradle, place, name, reach, power=power, syncs_lie=syncs_lie)
+            run.operations = operations or run.operations
             is_whole = True
             try:
                 run.lives()
