@@ -71,6 +71,9 @@ def torture(
             is_whole = True
             try:
                 run.lives()
+            except KeyboardInterrupt:
+                # What was found so far is shown all the same.
+                deadline = 0.0
             except WrongError as error:
                 is_whole = False
                 kept = str(place) if keep else ""

@@ -67,11 +67,17 @@ class Retention:
             idle -= users
 
     def _unlink_tombstones(self) -> None:
-        """Let tombstones give no index back that no running series needs."""
+        """Let tombstones give no index back that no running series needs.
+
+        An erasure that is not done yet needs it to find people in backups, where their pseudonym
+        may be one of a former secret.
+        """
         with self._store.read() as reader:
             unneeded = _unneeded(reader, reader.tombstones())
         if len(unneeded):
             with self._store.write() as transaction:
+                if transaction.unfinished_erasures():
+                    return
                 unneeded = _unneeded(transaction, transaction.tombstones(unneeded.pseudonyms))
                 unneeded.user_indices.fill(-1)
                 transaction.put_tombstones(unneeded)

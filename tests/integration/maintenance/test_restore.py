@@ -340,6 +340,25 @@ def test_whoever_was_erased_and_came_back_before_a_rotation_is_one_person_after_
     assert (place.present(0), place.present(2)) == (0, 0)
 
 
+def test_an_erasure_that_died_during_a_rotation_reaches_backups_after_the_restart(
+    place: Place,
+) -> None:
+    place.active("ada", "bob")
+    place.given |= {
+        "hash_salt_secret": "another secret for the same store",
+        "hash_salt_secret_previous": SECRET,
+    }
+    with place.open():
+        pass
+    backup = place.back_up().path
+    with place.open() as app:
+        app.eraser.erase(["ada"])
+    with place.open() as app:
+        assert app.upkeep.run().waiting_erasures == 0
+    place.restore(backup)
+    assert place.present() == 1
+
+
 def test_an_index_that_two_people_had_is_the_later_ones(place: Place) -> None:
     place.given["w_bound_mau"] = 4
     place.active("ada", "bob")
