@@ -206,18 +206,22 @@ class Interposer:
             error: the errno of FAIL.
             milliseconds: how long STALL takes.
         """
-        self.disarm()
+        self.reset()
         control = self._control
         control.action, control.kinds = action, sum(1 << call for call in calls)
         control.first, control.times = first, times or 0
         control.error, control.milliseconds = error, milliseconds
         control.part = part.encode()
-        control.matched = control.hits = 0
         control.armed = 1
 
     def disarm(self) -> None:
         """Let everything pass; what was hit last stays known."""
         self._control.armed = 0
+
+    def reset(self) -> None:
+        """Let everything pass, and forget what was hit."""
+        self.disarm()
+        self._control.matched = self._control.hits = 0
 
     def close(self) -> None:
         """Give the memory back; processes that have the library are no longer reached."""

@@ -80,6 +80,7 @@ class Run:
         power: how likely a death is one of the power.
         syncs_lie: whether no fsync does anything, to see that it is found out.
         operations: what clients die in, if they do not at any moment.
+        within_calls: whether processes die at calls too, and not between them only.
         deaths: all so far.
         requests: how many were answered.
         life: the number of the present one, from 1.
@@ -92,6 +93,7 @@ class Run:
     power: float = 0.35
     syncs_lie: bool = False
     operations: Sequence[str] = (*OPERATIONS, *_OFTEN)
+    within_calls: bool = True
     deaths: list[Death] = field(default_factory=list)
     requests: int = 0
     life: int = 0
@@ -431,8 +433,8 @@ class Run:
         self.deaths.append(Death(operation, manner, place, kept))
         if isinstance(kept, Kept):
             cut_power(self._disk, self._undo, self._random, kept)
-        self._service.disarm()
-        self._command.disarm()
+        self._service.reset()
+        self._command.reset()
 
     def _require(self, faults: Any) -> None:
         found = list(faults)
@@ -442,6 +444,9 @@ class Run:
     # --- small things ------------------------------------------------------------------------
 
     def _arm(self, interposer: Interposer, operation: str) -> None:
+        interposer.reset()
+        if not self.within_calls:
+            return
         self._action = self._random.choice(tuple(_MANNERS))
         first = self._random.randint(1, self.reach.get(operation, _FIRST_GUESS) + 1)
         interposer.arm(self._action, first=first)
@@ -450,7 +455,7 @@ class Run:
         """How many calls an operation makes that was not hit."""
         if interposer.hit is None and interposer.matched:
             self.reach[operation] = max(self.reach.get(operation, 0), interposer.matched)
-        interposer.disarm()
+        interposer.reset()
 
     def _environment(self) -> dict[str, str]:
         secrets = dict(

@@ -34,6 +34,7 @@ def torture(
     power: float = 0.35,
     syncs_lie: bool = False,
     operations: Sequence[str] | None = None,
+    within_calls: bool = True,
     failures: int = 10,
     quiet: bool = False,
 ) -> Report:
@@ -50,6 +51,7 @@ def torture(
         power: how likely a death is one of the power.
         syncs_lie: whether no fsync does anything.
         operations: what clients die in; by default anything.
+        within_calls: whether processes die at calls too, and not between them only.
         failures: after how many to give up.
         quiet: say nothing on the way.
     """
@@ -68,6 +70,7 @@ def torture(
             place = folder / name
             run = Run(cradle, place, name, reach, power=power, syncs_lie=syncs_lie)
             run.operations = operations or run.operations
+            run.within_calls = within_calls
             is_whole = True
             try:
                 run.lives()

@@ -53,6 +53,7 @@ def test_values_that_leave_before_their_row_are_found_out(
         folder=tmp_path,
         launcher=(str(LIARS), LATE_ROWS),
         operations=["revise"],
+        within_calls=False,
         failures=1,
         keep=True,
     )

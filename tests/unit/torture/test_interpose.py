@@ -126,6 +126,9 @@ for number in range(5):
     done = run(interposer, root, "os.read(os.open('one', os.O_RDONLY), 9)")
     assert "Input/output error" in done.stderr
     interposer.disarm()
+    assert interposer.hit is not None
+    interposer.reset()
+    assert interposer.hit is None
     assert run(interposer, root, "print(os.read(os.open('one', 0), 9))").stdout == "b'xxx'\n"
 
 
