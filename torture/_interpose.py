@@ -171,6 +171,11 @@ class Interposer:
         return Hit(Call(self._control.hit_kind), path, count)
 
     @property
+    def action(self) -> Action:
+        """What was last armed."""
+        return Action(self._control.action)
+
+    @property
     def matched(self) -> int:
         """How many calls since arming were of a kind and path that count."""
         return int(self._control.matched)

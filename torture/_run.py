@@ -1,39 +1,31 @@
-"""One data directory, and the lives and deaths of the processes that use it."""
+"""The lives and deaths of the processes that use one data directory."""
 
-import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from random import Random  # noqa: TID251 - a seeded choice of what breaks next, no noise
 from threading import Event as Flag
-from typing import Any
 
 import httpx
 
 from _clients import ADMINISTRATION, OPERATIONS, Administrator, Sender, Traffic, Trap
-from _deaths import Death
 from _inquest import Inquest
-from _interpose import Action, Interposer
-from _launch import now, set_clock
-from _newborn import Cradle, DiedAtBirthError, Newborn
+from _newborn import DiedAtBirthError, Newborn
 from _old_store import old_store
-from _power import Kept, cut_power
+from _stage import KILLED, Stage, WrongError, good
 from _world import NOBODY, Client, Person, World, restored
 from dpdau.bootstrap import backups_of
-from dpdau.config import load_settings
 
-__all__ = ["Run", "WrongError"]
+__all__ = ["Run"]
 
 _CLIENTS = 3
 _USERS = 8
 _LIVES = 8
-_KILLED = -signal.SIGKILL
 _LOOK_SECONDS = 0.002
 _LONGEST_LIFE_SECONDS = 5.0
 _LONGEST_MOMENT_SECONDS = 0.3
-_FIRST_GUESS = 12
 # How likely something happens in a life, or to a directory.
 _OLD, _ROTATED, _RESTORED = 0.15, 0.08, 0.25
 _BACKED_UP, _BACKED_UP_IN_TRAFFIC, _PUBLISHED = 0.2, 0.12, 0.2
@@ -42,99 +34,44 @@ _DIES_AT_START, _DIES_AT_CHANGE, _DIES_IN_COMMAND, _DIES_AT_ANY_MOMENT = 0.25, 0
 _OFTEN = ("events", "events", "erasing event", "erasure", "keyed erasure", "revise", "revise")
 # What the service logs once it has done all that is due.
 _SETTLED = "ledger verified"
-_NOON = datetime(2031, 5, 5, 12, tzinfo=UTC)
-_MANNERS = {
-    Action.DIE_BEFORE: "before the call",
-    Action.DIE_AFTER: "after the call",
-    Action.DIE_TORN: "within the write",
-}
-
-_ALWAYS = {"LATENESS_HOURS": "0", "RATE_LIMIT_PER_MINUTE": "0", "MAU_WINDOW_DAYS": "3"}
-_KINDS: Mapping[str, Mapping[str, str]] = {
-    "continual": {"W_BOUND_MAU": "unbounded"},
-    "limited": {"W_BOUND_MAU": "2"},
-    "exact": {
-        "MECHANISM_DAU": "laplace",
-        "MECHANISM_MAU": "laplace",
-        "EPSILON_DAU": "1e6",
-        "EPSILON_MAU": "1e6",
-        "DAU_BUDGET_TOTAL": "1e12",
-        "MAU_BUDGET_TOTAL": "1e12",
-    },
-}
-
-
-class WrongError(Exception):
-    """Something was found wrong; its arguments are sentences."""
 
 
 @dataclass
-class Run:
+class Run(Stage):
     """A data directory from its birth on.
 
     Attributes:
-        cradle: where processes come from.
-        folder: for everything; the data is in it.
-        seed: decides everything but what the clocks of threads decide.
-        reach: how many calls an operation makes, as far as seen, shared by all runs.
-        power: how likely a death is one of the power.
-        syncs_lie: whether no fsync does anything, to see that it is found out.
         operations: what clients die in, if they do not at any moment.
-        within_calls: whether processes die at calls too, and not between them only.
-        deaths: all so far.
         requests: how many were answered.
         life: the number of the present one, from 1.
     """
 
-    cradle: Cradle
-    folder: Path
-    seed: str
-    reach: dict[str, int]
-    power: float = 0.35
-    syncs_lie: bool = False
     operations: Sequence[str] = (*OPERATIONS, *_OFTEN)
-    within_calls: bool = True
-    deaths: list[Death] = field(default_factory=list)
     requests: int = 0
     life: int = 0
 
     def __post_init__(self) -> None:
-        self._random = random = Random(self.seed)
-        self._disk = self.folder / "disk"
-        self._disk.mkdir(parents=True, mode=0o700)
-        self._data = self._disk / "data"
-        self._undo = self.folder / "undo"
-        self._clock = self.folder / "clock"
-        self._kind = random.choice(tuple(_KINDS))
-        self._secrets = [f"the first secret of run {self.seed}"]
-        self._given = {**_ALWAYS, **_KINDS[self._kind]}
-        self._moment = _NOON + timedelta(days=random.randrange(28))
-        self._service = Interposer(self.folder / "service", self._disk, undo=self._undo)
-        self._command = Interposer(self.folder / "command", self._disk, undo=self._undo)
-        for each in (self._service, self._command):
-            each.syncs_lie = self.syncs_lie
+        super().__post_init__()
         users = [
             [f"run {self.seed}, {number}-{n}" for n in range(_USERS)] for number in range(_CLIENTS)
         ]
         self._world = World([Client(dict.fromkeys(own, NOBODY)) for own in users])
         self._copies: dict[Path, tuple[Mapping[str, Person], int]] = {}
         self._starting = "start"
-        self._made = self._logs = 0
-        self._set_clock()
-        if random.random() < _OLD:
+        self._made = 0
+        if self._random.random() < _OLD:
             self._data.mkdir(mode=0o700)
             old_store(
-                self._data / "dpdau.sqlite3", self._secrets[0], self._world, self._today, random
+                self._data / "dpdau.sqlite3",
+                self._secrets[0],
+                self._world,
+                self._today,
+                self._random,
             )
             self._starting = "migration"
         self._inquest = Inquest(
             self._settings(), self._secrets, self._now, self._world, self._kind == "continual"
         )
-
-    def close(self) -> None:
-        """Let go of the processes' controls."""
-        self._service.close()
-        self._command.close()
 
     def lives(self) -> int:
         """Let the service live and die until this directory has seen enough.
@@ -187,7 +124,7 @@ class Run:
         try:
             service = self._serve(self._service.environment)
         except DiedAtBirthError as error:
-            if error.status != _KILLED or self._service.hit is None:
+            if error.status != KILLED or self._service.hit is None:
                 raise WrongError(f"the service {error}") from error
             self._died(operation, self._service)
             return None
@@ -204,18 +141,9 @@ class Run:
             if _SETTLED in service.printed:
                 return True
             time.sleep(_LOOK_SECONDS)
-        if service.ended() != _KILLED or self._service.hit is None:
+        if service.ended() != KILLED or self._service.hit is None:
             raise WrongError(f"the service ended with {service.ended()}:\n{service.printed}")
         return False
-
-    def _serve(self, environment: Mapping[str, str]) -> Newborn:
-        given = {**self._environment(), **environment}
-        try:
-            return self.cradle.serve(given, clock=self._clock, folder=self._disk, log=self._log())
-        except DiedAtBirthError as error:
-            if not environment:
-                raise WrongError(f"the service {error}") from error
-            raise
 
     def _publish_or_die(self, service: Newborn) -> None:
         """Close a day while nobody sends, and publish it, with death on the way."""
@@ -224,9 +152,9 @@ class Run:
         self._arm(self._service, "publish")
         with httpx.Client(base_url=service.url, timeout=60) as http:
             try:
-                self._world.published.update(_good(http.post("/publish", json={}))["published"])
+                self._world.published.update(good(http.post("/publish", json={}))["published"])
             except httpx.TransportError:
-                if service.wait() != _KILLED:
+                if service.wait() != KILLED:
                     raise WrongError(f"the service ended:\n{service.printed}") from None
                 self._died("publish", self._service)
                 return
@@ -284,7 +212,7 @@ class Run:
         is_cut = draw.random() < self.power
         if backup is not None:
             self._end_backup(backup, kill=is_cut)
-        if is_killed and service.ended() != _KILLED:
+        if is_killed and service.ended() != KILLED:
             raise WrongError(f"the service ended with {service.ended()}:\n{service.printed}")
         if faults:
             raise WrongError(*faults, service.printed[-3_000:])
@@ -302,15 +230,12 @@ class Run:
     def _begin(self, *arguments: str) -> Newborn:
         if self._random.random() < _DIES_IN_COMMAND:
             self._arm(self._command, arguments[0])
-        given = {**self._environment(), **self._command.environment}
-        return self.cradle.bear(
-            arguments, given, clock=self._clock, folder=self._disk, log=self._log()
-        )
+        return self._bear(*arguments)
 
     def _ended(self, command: Newborn, operation: str) -> bool:
         """Wait for a command; says whether it did its work."""
         status = command.wait()
-        if status == _KILLED and self._command.hit is not None:
+        if status == KILLED and self._command.hit is not None:
             return False
         if status:
             raise WrongError(f"dpdau {operation} ended with {status}:\n{command.printed}")
@@ -323,7 +248,7 @@ class Run:
         status = backup.wait()
         if not status:
             self._made += 1
-        if status == _KILLED:
+        if status == KILLED:
             if not kill:
                 self._died("backup", self._command, is_cut=False)
         elif status:
@@ -391,10 +316,10 @@ class Run:
     def _publish(self, http: httpx.Client) -> None:
         """Release what has closed before anything more is sent about it."""
         yesterday = self._today - timedelta(days=1)
-        _good(http.get(f"/dau/{yesterday}"))
-        _good(http.get("/mau", params={"end": f"{yesterday}"}))
+        good(http.get(f"/dau/{yesterday}"))
+        good(http.get("/mau", params={"end": f"{yesterday}"}))
         if self._kind == "exact":
-            revised = _good(http.post("/revise", json={"metric": "dau", "day": f"{yesterday}"}))
+            revised = good(http.post("/revise", json={"metric": "dau", "day": f"{yesterday}"}))
             counted = self._inquest.active(yesterday)
             if revised["estimate"] != counted:
                 raise WrongError(f"{revised['release_id']} is {revised['estimate']}, not {counted}")
@@ -402,7 +327,7 @@ class Run:
     def _erase_nobody(self, http: httpx.Client) -> None:
         """Have every erasure completed that waits."""
         for _ in range(5):
-            answer = _good(http.post("/erasure", json={"user_id": f"nobody {self.life}"}))
+            answer = good(http.post("/erasure", json={"user_id": f"nobody {self.life}"}))
             if answer["state"] == "done":
                 return
         raise WrongError("an erasure was not done while nobody read")
@@ -410,79 +335,7 @@ class Run:
     def _ask_again(self, http: httpx.Client) -> None:
         names = sorted(self._world.told)
         for name in self._random.sample(names, min(len(names), 2)):
-            found = _good(http.get(f"/releases/{name}"))
+            found = good(http.get(f"/releases/{name}"))
             told = self._world.told[name]
             if any(found[field] != value for field, value in told.items()):
                 raise WrongError(f"{name} was {told} and is {found}")
-
-    def _died(
-        self,
-        operation: str,
-        interposer: Interposer | None,
-        place: str = "",
-        *,
-        is_cut: bool | None = None,
-    ) -> None:
-        """Note a death, and let the power fail if it does."""
-        manner = "SIGKILL"
-        if interposer is not None and interposer.hit is not None:
-            manner, place = _MANNERS[self._action], str(interposer.hit)
-        if is_cut is None:
-            is_cut = self._random.random() < self.power
-        kept = self._random.choice(tuple(Kept)) if is_cut else ""
-        self.deaths.append(Death(operation, manner, place, kept))
-        if isinstance(kept, Kept):
-            cut_power(self._disk, self._undo, self._random, kept)
-        self._service.reset()
-        self._command.reset()
-
-    def _require(self, faults: Any) -> None:
-        found = list(faults)
-        if found:
-            raise WrongError(*found)
-
-    # --- small things ------------------------------------------------------------------------
-
-    def _arm(self, interposer: Interposer, operation: str) -> None:
-        interposer.reset()
-        if not self.within_calls:
-            return
-        self._action = self._random.choice(tuple(_MANNERS))
-        first = self._random.randint(1, self.reach.get(operation, _FIRST_GUESS) + 1)
-        interposer.arm(self._action, first=first)
-
-    def _learn(self, interposer: Interposer, operation: str) -> None:
-        """How many calls an operation makes that was not hit."""
-        if interposer.hit is None and interposer.matched:
-            self.reach[operation] = max(self.reach.get(operation, 0), interposer.matched)
-        interposer.reset()
-
-    def _environment(self) -> dict[str, str]:
-        secrets = dict(
-            zip(("HASH_SALT_SECRET", "HASH_SALT_SECRET_PREVIOUS"), self._secrets, strict=False)
-        )
-        return {**self._given, **secrets, "DATA_DIR": str(self._data)}
-
-    def _settings(self) -> Any:
-        return load_settings(**{name.lower(): value for name, value in self._environment().items()})
-
-    def _log(self) -> Path:
-        self._logs += 1
-        return self.folder / f"{self._logs}.log"
-
-    def _set_clock(self) -> None:
-        set_clock(self._clock, self._moment - datetime.now(UTC))
-
-    def _now(self) -> datetime:
-        return now(self._clock)
-
-    @property
-    def _today(self) -> Any:
-        return self._now().date()
-
-
-def _good(response: httpx.Response) -> Any:
-    if response.status_code not in {200, 202}:
-        path = response.request.url.path
-        raise WrongError(f"{path}: {response.status_code} {response.text}")
-    return response.json()

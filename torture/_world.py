@@ -78,8 +78,12 @@ def restored(
         if person.recorded_on >= copied_on or person.erased_on > then.erased_on:
             found[user_id] = replace(person, days=frozenset(), is_gone=True)
         else:
+            # Someone who came back may still be known, for the sake of a limiter.
             found[user_id] = replace(
-                then, erased_on=person.erased_on, recorded_on=person.recorded_on
+                then,
+                erased_on=person.erased_on,
+                recorded_on=person.recorded_on,
+                is_gone=then.is_gone and person.is_gone,
             )
     return found
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from _deaths import Failure, Report
 from _interpose import library
 from _newborn import Cradle
-from _run import Run, WrongError
+from _run import Run
+from _stage import WrongError
 
 __all__ = ["main", "torture"]
 
