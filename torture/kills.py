@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     print(f"Seed {seed}.", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="dpdau-kills-"))
+    is_kept = False
     try:
         report = torture(
             given.kills,
@@ -121,8 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             keep=given.keep,
             only=given.run,
         )
+        is_kept = given.keep and bool(report.failures)
     finally:
-        if not given.keep:
+        if not is_kept:
             shutil.rmtree(folder)
     report.print()
     return 1 if report.failures else 0
