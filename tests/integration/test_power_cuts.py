@@ -14,6 +14,7 @@ from dpdau.bootstrap import backups_of, build, database_of
 from dpdau.config import load_settings
 from dpdau.hashing import Pseudonymizer
 from dpdau.maintenance.backup import back_up
+from dpdau.maintenance.restore import restore
 from support import Event, columns
 
 DAY = datetime.now(UTC).date() - timedelta(days=3)
@@ -31,6 +32,12 @@ def disk(tmp_path: Path) -> Path:
 
 def lose_power_after(disk: Path, doing: str, *, secret: str | None = SECRET) -> None:
     """Let a process do something, end without closing anything, and cut the power."""
+    die_after(disk, doing, secret=secret)
+    cut_power(disk, disk.parent / "undo", Random(1), Kept.NOTHING)  # noqa: S311 - as above
+
+
+def die_after(disk: Path, doing: str, *, secret: str | None = SECRET) -> None:
+    """Let a process do something, and end without closing anything."""
     given = {"data_dir": str(disk / "data"), "hash_salt_secret": secret}
     victim = (
         "import os\n"
@@ -59,7 +66,6 @@ def lose_power_after(disk: Path, doing: str, *, secret: str | None = SECRET) -> 
             check=False,
         )
     assert died.returncode == DIED, died.stderr
-    cut_power(disk, undo, Random(1), Kept.NOTHING)  # noqa: S311 - as above
 
 
 STORED = f"""
@@ -102,3 +108,25 @@ def test_nothing_comes_back_of_someone_whose_erasure_was_done(disk: Path) -> Non
     expected = {str(file.relative_to(disk / "data")) for file in files} | {"erasures.journal"}
     assert {name for name, count in held.items() if count} == expected
     assert max(held.values()) == 1
+
+
+def test_a_backup_within_which_an_erasure_died_is_restored_whole(disk: Path) -> None:
+    settings = load_settings(data_dir=disk / "data", hash_salt_secret=SECRET)
+    with build(settings) as app:
+        app.ingestor.apply(app.ingestor.pseudonymize(columns(Event(u, DAY) for u in PEOPLE)))
+        backup = back_up(settings).path
+    half_done = (
+        "import sqlite3\n"
+        f"db = sqlite3.connect({str(backup)!r}, isolation_level=None)\n"
+        "db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN IMMEDIATE')\n"
+        "for (name,) in db.execute('SELECT name FROM sqlite_schema WHERE type = \\'table\\'').fetchall():\n"
+        "    db.execute(f'DELETE FROM {name}') if 'sqlite' not in name else None\n"
+        "db.execute('CREATE TABLE much AS SELECT randomblob(500000)')"
+    )
+    before = backup.read_bytes()
+    die_after(disk, half_done)
+    assert backup.with_name(f"{backup.name}-journal").exists()
+    assert backup.read_bytes() != before
+    restore(settings, backup)
+    with build(settings) as app, app.store.read() as reader:
+        assert len(reader.members(DAY.toordinal(), DAY.toordinal())) == len(PEOPLE)
