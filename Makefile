@@ -137,17 +137,21 @@ fuzz: $(DEVELOPMENT) ## throw what nobody foresaw at the service and at every re
 	$(BIN)/python torture/fuzz_parsers.py --seconds $(FUZZ_SECONDS) || status=1; \
 	exit $$status
 
-# See docs/reliability.md. The machine tries so many sequences of so many steps, of each variant.
+# See docs/reliability.md. TORTURE_SEED makes the same choices of kills again; the machine tries so
+# many sequences of so many steps, of each variant.
+TORTURE_KILLS ?= 1000
+TORTURE_SEED ?=
 MACHINE_EXAMPLES ?= 60
 MACHINE_STEPS ?= 50
 
 .PHONY: torture
-torture: $(DEVELOPMENT) ## try to break the product: every use of it in any order, beside a model of sets
-	@status=0; \
-	PYTHONPATH=bench $(BIN)/python torture/machine.py --examples $(MACHINE_EXAMPLES) \
-		--steps $(MACHINE_STEPS) || status=1; \
-	PYTHONPATH=bench $(BIN)/python torture/machine.py --faults --examples $(MACHINE_EXAMPLES) \
-		--steps $(MACHINE_STEPS) || status=1; \
+torture: $(DEVELOPMENT) ## try to break the product: kills and power cuts, and every use of it in any order
+	@status=0; export PYTHONPATH=bench; \
+	$(BIN)/python torture/kills.py --kills $(TORTURE_KILLS) --keep \
+		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) || status=1; \
+	for what in '' --faults; do \
+		$(BIN)/python torture/machine.py $$what --examples $(MACHINE_EXAMPLES) \
+			--steps $(MACHINE_STEPS) || status=1; done; \
 	exit $$status
 
 # How many mutants of each area are tried; 0 for all of them.

@@ -34,6 +34,7 @@
 enum kind { WRITE, SYNC, TRUNCATE, RENAME, UNLINK, LINK, CREATE, MKDIR, RMDIR, READ, KINDS };
 enum action { NOTHING, DIE_BEFORE, DIE_AFTER, DIE_TORN, FAIL, SHORTEN, STALL };
 #define TEXT_BYTES 256
+#define SECTOR_BYTES 512
 
 struct control {
     _Atomic uint64_t calls[16]; /* by kind, since the file was made */
@@ -93,7 +94,8 @@ static void give_up(const char *why) {
     _exit(70);
 }
 
-__attribute__((constructor)) static void begin(void) {
+/* Reads the environment; called once more by a process that was forked to live by another. */
+__attribute__((constructor)) void interpose_begin(void) {
     const char *file = getenv("INTERPOSE_CONTROL"), *folder = getenv("INTERPOSE_ROOT");
     const char *undo = getenv("INTERPOSE_UNDO");
     if (!file || !folder)
@@ -112,6 +114,9 @@ __attribute__((constructor)) static void begin(void) {
     if (mapped == MAP_FAILED)
         give_up(file);
     syscall(SYS_close, descriptor);
+    if (undo_log >= 0)
+        syscall(SYS_close, undo_log);
+    undo_log = -1;
     if (undo && *undo) {
         if (snprintf(undo_folder, sizeof undo_folder, "%s", undo) >= (int)sizeof undo_folder - 32)
             give_up("the folder's name is too long");
@@ -313,6 +318,12 @@ static uint64_t position(int descriptor) {
     return at < 0 ? 0 : (uint64_t)at;
 }
 
+/* How much of a write is done when it is cut in half: sectors are written whole or not at all. */
+static size_t torn(uint64_t offset, size_t count) {
+    uint64_t end = (offset + count / 2) / SECTOR_BYTES * SECTOR_BYTES;
+    return end > offset ? end - offset : 0;
+}
+
 /* A write at an offset, or at the file's own position if that is negative. */
 static ssize_t written(int descriptor, const char *path, const void *bytes, size_t count,
                        off_t offset) {
@@ -320,7 +331,9 @@ static ssize_t written(int descriptor, const char *path, const void *bytes, size
     begin_turn();
     if (undo_log >= 0)
         note_range(descriptor, path, offset < 0 ? position(descriptor) : (uint64_t)offset, count);
-    if ((wanted == DIE_TORN || wanted == SHORTEN) && count > 1)
+    if (wanted == DIE_TORN)
+        count = torn(offset < 0 ? position(descriptor) : (uint64_t)offset, count);
+    if (wanted == SHORTEN && count > 1)
         count /= 2;
     ssize_t done = offset < 0 ? syscall(SYS_write, descriptor, bytes, count)
                               : syscall(SYS_pwrite64, descriptor, bytes, count, offset);
@@ -559,7 +572,8 @@ int rmdir(const char *name) { return unlinkat(AT_FDCWD, name, AT_REMOVEDIR); }
 int mkdirat(int folder, const char *name, mode_t mode) {
     REAL(mkdirat);
     char path[PATH_MAX];
-    if (!path_at(folder, name, path))
+    /* One that is there changes nothing. */
+    if (!path_at(folder, name, path) || !syscall(SYS_faccessat, AT_FDCWD, path, F_OK))
         return real(folder, name, mode);
     MEET(MKDIR, path);
     begin_turn();

@@ -47,8 +47,8 @@ CHANGES = frozenset(Call) - {Call.READ}
 class Action(IntEnum):
     """What may be done to a call.
 
-    A torn write writes half of the bytes before the process dies, and is a death before any other
-    call. A shortened write writes half and says so.
+    A torn write writes half of the bytes, in whole sectors, before the process dies, and is a
+    death before any other call. A shortened write writes half and says so.
     """
 
     DIE_BEFORE = 1
@@ -171,6 +171,11 @@ class Interposer:
         return Hit(Call(self._control.hit_kind), path, count)
 
     @property
+    def action(self) -> Action:
+        """What was last armed."""
+        return Action(self._control.action)
+
+    @property
     def matched(self) -> int:
         """How many calls since arming were of a kind and path that count."""
         return int(self._control.matched)
@@ -206,18 +211,22 @@ class Interposer:
             error: the errno of FAIL.
             milliseconds: how long STALL takes.
         """
-        self.disarm()
+        self.reset()
         control = self._control
         control.action, control.kinds = action, sum(1 << call for call in calls)
         control.first, control.times = first, times or 0
         control.error, control.milliseconds = error, milliseconds
         control.part = part.encode()
-        control.matched = control.hits = 0
         control.armed = 1
 
     def disarm(self) -> None:
         """Let everything pass; what was hit last stays known."""
         self._control.armed = 0
+
+    def reset(self) -> None:
+        """Let everything pass, and forget what was hit."""
+        self.disarm()
+        self._control.matched = self._control.hits = 0
 
     def close(self) -> None:
         """Give the memory back; processes that have the library are no longer reached."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dpdau.model import calendar
 
-__all__ = ["now", "set_clock"]
+__all__ = ["live_by_a_clock", "main", "now", "set_clock"]
 
 
 def now(clock: Path) -> datetime:
@@ -32,15 +32,26 @@ def set_clock(clock: Path, moment: datetime | timedelta) -> None:
     draft.replace(clock)
 
 
-def _main() -> None:
-    clock = Path(sys.argv.pop(1))
-    # The others take the function from its module when they are imported.
-    calendar.utc_now = lambda: now(clock)
-    from dpdau.cli import main  # noqa: PLC0415
+_chosen: list[Path] = []
+
+
+def live_by_a_clock() -> None:
+    """Let the product ask a clock file for the time: the one that `main` is given.
+
+    The others take the function from its module when they are imported, so this comes first.
+    """
+    calendar.utc_now = lambda: now(_chosen[0])
+
+
+def main() -> None:
+    """Run the command of this process's arguments."""
+    _chosen.append(Path(sys.argv.pop(1)))
+    live_by_a_clock()
+    from dpdau import cli  # noqa: PLC0415
 
     sys.argv[0] = "dpdau"
-    sys.exit(main())
+    sys.exit(cli.main())
 
 
 if __name__ == "__main__":
-    _main()
+    main()

@@ -164,7 +164,8 @@ def _undo_name(record: _Record, undo: Path) -> None:
     match record.note:
         case _Note.CREATED | _Note.LINKED if is_there:
             record.path.unlink()
-        case _Note.MKDIR if is_there:
+        case _Note.MKDIR if record.path.is_dir():
+            # Also one that was removed and is back, which has another inode.
             shutil.rmtree(record.path)
         case _Note.RMDIR:
             record.path.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,7 @@ from dpdau.store import (
     MemoryJournal,
     SqliteStore,
 )
+from dpdau.store.files import sync_name
 
 __all__ = [
     "backups_of",
@@ -322,9 +323,7 @@ def _create_secret(path: Path) -> None:
     with suppress(FileExistsError):
         os.link(draft, path)
     draft.unlink()
-    directory = os.open(path.parent, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+    sync_name(path)
 
 
 def _sampler(store: Store, settings: Settings) -> Sampler | None:

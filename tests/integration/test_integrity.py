@@ -353,6 +353,15 @@ def test_a_complete_series_leaves_no_private_state(tmp_path: Path, store: Memory
             app.verify()
 
 
+def test_estimates_near_zero_are_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strategies have negative entries, which leave no less room for rounding."""
+    monkeypatch.setattr("dpdau.privacy.continual._measurement", lambda _: lambda query: query)
+    with application(tmp_path, **SETTINGS) as app:
+        app.release(Metric.MAU, date(2025, 11, 2))
+        assert [row.body.get("estimate_raw") for row in app.ledger()] == [None, 0.0, 0.0]
+        assert app.verify().rows == 3
+
+
 def test_an_empty_ledger_is_true(tmp_path: Path) -> None:
     with application(tmp_path, store=MemoryStore(), **SETTINGS) as app:
         found = app.verify()

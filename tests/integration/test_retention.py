@@ -149,6 +149,17 @@ def test_a_tombstone_gives_an_index_back_only_while_a_running_series_needs_it(
     assert index_of(app, "ada") > ada
 
 
+def test_a_tombstone_keeps_its_index_until_its_erasure_is_done(app: Application) -> None:
+    send(app, "ada")
+    ada = index_of(app, "ada")
+    app.eraser.erase(["ada"])
+    drop(app)
+    assert indices_kept(app) == [ada]
+    app.eraser.finish()
+    drop(app)
+    assert indices_kept(app) == [-1]
+
+
 def test_a_tombstone_without_an_index_still_refuses(app: Application) -> None:
     app.erase(["ada"])
     drop(app)

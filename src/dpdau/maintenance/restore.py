@@ -107,6 +107,10 @@ def restore(
     key_check = _key_check(settings, file)
     first_kept, _ = calendar_of(settings, clock).accepted_days()
     with alone(path.parent), drafting(path) as draft:
+        if file.with_name(f"{file.name}-journal").exists():
+            # An erasure that a crash interrupted within the backup is undone, and made again below.
+            with translated(file, busy):
+                prepare(file, busy, journal="DELETE")
         with inspecting(file, busy) as backup:
             _require_fit(backup, file, key_check)
             backup.copy_to(draft)

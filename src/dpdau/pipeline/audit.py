@@ -249,7 +249,8 @@ class Auditor:
             for entry, value in zip(entries, [*series.values, release.estimate_raw], strict=False)
         ]
         residual = math.fsum([*terms, -release.measurement])
-        room = _RESIDUAL * (math.fsum(map(abs, terms)) + abs(release.measurement) + entries[0])
+        scale = math.fsum(map(abs, [*terms, release.measurement, *entries]))
+        room = _RESIDUAL * scale
         _require(row, abs(residual) <= room, "its estimate_raw does not follow from measurements")
 
     def _capped(self, row: LedgerRow) -> None:

@@ -194,9 +194,11 @@ class Transaction(Reader, Protocol):
     def rename(self, old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
         """Let users and tombstones that have an old pseudonym have the new one instead.
 
+        Where both have a tombstone, the larger of each column holds.
+
         Args:
             old: n distinct pseudonyms, known or not.
-            new: what replaces each; distinct, and unknown wherever the old one is known.
+            new: what replaces each; distinct, and no user's wherever the old one is a user's.
         """
         ...
 

@@ -1,8 +1,10 @@
 """Lazy re-keying: moving people to the secret in force when they are next heard of.
 
 Formal guarantees:
-    Whoever is known, or has a tombstone, under the previous secret only is moved before anything
-    else is done with them, in the same transaction. So nobody ever has two user indices, a
+    Whoever is known, or has a tombstone, under the previous secret and is not known under the
+    present one is moved before anything else is done with them, in the same transaction. A
+    tombstone under the present secret is no reason not to: after a restore it may be all that the
+    store has of someone's move. So nobody ever has two user indices, a
     returning person gets the former index back, and what a tombstone refuses stays refused, as
     if there had been no rotation: every count is the same. Pseudonyms of both secrets live side
     by side, so the chance that two people share one is that of a store with up to twice as many
@@ -50,10 +52,9 @@ def admit(
 def _unknown(
     transaction: Transaction, pseudonyms: NDArray[np.uint64], previous: NDArray[np.uint64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The previous and present pseudonyms of those of whom nothing is known at present."""
+    """The previous and present pseudonyms of those who are not known at present."""
     new, first = np.unique(pseudonyms, return_index=True)
-    moved = np.isin(new, transaction.tombstones(new).pseudonyms)
-    moved |= transaction.user_indices(new) >= 0
+    moved = transaction.user_indices(new) >= 0
     # People who shared a pseudonym were one person until now: the first takes what it has.
     old, first = np.unique(previous[first[~moved]], return_index=True)
     return old, new[~moved][first]

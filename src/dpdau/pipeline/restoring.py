@@ -135,6 +135,7 @@ def erased_since(copy: Reader, tombstones: Tombstones, copied_on: date) -> Tombs
 
     Tombstones tell days and no times. So erasures of the day on which the copy was begun are
     among these, and whoever was erased and came back on that very day is taken out of it again.
+    A tombstone that a rotation has given another pseudonym since is known by its index.
 
     Args:
         copy: the copy.
@@ -147,7 +148,23 @@ def erased_since(copy: Reader, tombstones: Tombstones, copied_on: date) -> Tombs
     since[at] = (tombstones.erased_on[at] > known.erased_on) | (
         tombstones.recorded_on[at] > known.recorded_on
     )
+    since &= ~_known_by_index(copy, tombstones)
     return tombstones.select(since | (tombstones.recorded_on >= copied_on.toordinal()))
+
+
+def _known_by_index(copy: Reader, tombstones: Tombstones) -> NDArray[np.bool_]:
+    """Which tombstones a copy has too, perhaps with other pseudonyms."""
+    kept = copy.tombstones()
+    kept = kept.select(np.argsort(kept.user_indices, kind="stable"))
+    if not len(kept):
+        return np.zeros(len(tombstones), dtype=np.bool_)
+    at = np.searchsorted(kept.user_indices, tombstones.user_indices)
+    found = kept.select(np.minimum(at, len(kept) - 1))
+    known: NDArray[np.bool_] = tombstones.user_indices >= 0
+    known &= found.user_indices == tombstones.user_indices
+    known &= found.erased_on >= tombstones.erased_on
+    known &= found.recorded_on >= tombstones.recorded_on
+    return known
 
 
 def reapply(transaction: Transaction, tombstones: Tombstones, key_check: str | None) -> int:

@@ -4,12 +4,12 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dpdau.errors import StoreError, StoreFullError, StoreReadOnlyError, TooManyFilesError
 
-__all__ = ["locked", "replace_durably", "sync", "translated"]
+__all__ = ["locked", "replace_durably", "sync", "sync_name", "translated"]
 
 _OWNER_ONLY = 0o600
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -66,14 +66,26 @@ def replace_durably(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    sync_name(path)
+
+
+def sync_name(path: Path) -> None:
+    """Make a name durable, and that of its folder, which may be as new.
+
+    Raises:
+        OSError: if the folder cannot be synced.
+    """
     sync(path.parent)
+    # A folder above it that others may not read was made by others, and long ago.
+    with suppress(PermissionError):
+        sync(path.parent.absolute().parent)
 
 
 def sync(path: Path) -> None:
-    """Let a file's content, or a folder's names, reach the disk.
+    """Make the content of a file or a folder durable.
 
     Raises:
-        OSError: if they did not.
+        OSError: if it cannot be synced.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dpdau.errors import StoreInUseError
-from dpdau.store.files import sync, translated
+from dpdau.store.files import sync, sync_name, translated
 
 __all__ = [
     "alone",
@@ -90,7 +90,7 @@ def put_in_place(draft: Path, target: Path) -> None:
         for path in (draft, draft.parent):
             sync(path)
         draft.replace(target)
-        sync(target.parent)
+        sync_name(target)
 
 
 def _discard(draft: Path) -> None:

@@ -204,7 +204,10 @@ class _MemoryTransaction(_MemoryReader):
             if former in self._state.users:
                 self._state.users[present] = self._state.users.pop(former)
             if former in self._state.tombstones:
-                self._state.tombstones[present] = self._state.tombstones.pop(former)
+                moved = self._state.tombstones.pop(former)
+                other = self._state.tombstones.get(present, moved)
+                erased_on, recorded_on, index = map(max, moved, other)
+                self._state.tombstones[present] = (erased_on, recorded_on, index)
 
     def put_tombstones(self, tombstones: Tombstones) -> None:
         """Add or replace tombstones, by pseudonym."""

@@ -170,6 +170,21 @@ def test_renamed_users_and_tombstones_are_found_under_the_new_pseudonym_only(sto
         assert tombstones_as_rows(reader.tombstones(pseudonyms(40))) == []
 
 
+def test_a_renamed_tombstone_takes_in_the_one_that_is_there(store: Store) -> None:
+    with store.write() as transaction:
+        rows = (40, DAY, DAY + 3, 7), (41, DAY + 1, DAY + 2, -1), (42, DAY, DAY, 5)
+        transaction.put_tombstones(tombstones(*rows))
+        transaction.rename(pseudonyms(40, 42), pseudonyms(41, 43))
+    with store.read() as reader:
+        kept = [(41, DAY + 1, DAY + 3, 7), (43, DAY, DAY, 5)]
+        assert tombstones_as_rows(reader.tombstones()) == kept
+        assert tombstones_as_rows(reader.tombstones(pseudonyms(40, 41, 42))) == kept[:1]
+    with store.write() as transaction:
+        transaction.put_tombstones(tombstones((44, DAY, DAY, -1)))
+    with store.read() as reader:
+        assert len(reader.tombstones()) == 3
+
+
 def test_indices_of_another_copy_are_adopted_and_given_to_nobody_else(store: Store) -> None:
     with store.write() as transaction:
         transaction.allot_indices(pseudonyms(10))

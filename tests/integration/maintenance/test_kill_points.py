@@ -30,14 +30,14 @@ RESTORE_STEPS = {
     "people are erased again": "dpdau.maintenance.restore.reapply",
     "it is handed over": "dpdau.pipeline.restoring.Remains.hand_over",
     "it is verified": "dpdau.maintenance.restore.verify",
-    "it is synced": FOLDERS + "_sync",
+    "it is synced": FOLDERS + "sync",
     "it takes its place": "pathlib.Path.replace",
     "the draft is removed": "shutil.rmtree",
 }
 BACKUP_STEPS = {
     "it is copied": "dpdau.store.SqliteStore.copy_to",
     "it is checked": "dpdau.maintenance.backup.verify_chain",
-    "it is synced": FOLDERS + "_sync",
+    "it is synced": FOLDERS + "sync",
     "it takes its place": "pathlib.Path.replace",
 }
 VICTIM = f"""

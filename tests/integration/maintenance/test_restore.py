@@ -26,7 +26,7 @@ from dpdau.pipeline.ports import OUTDATED
 from dpdau.privacy.flippancy import LimiterState
 from dpdau.store.folders import alone
 from support import Event
-from support.places import Place, gone, pseudonym_of, send
+from support.places import SECRET, Place, gone, pseudonym_of, send
 
 
 @pytest.fixture
@@ -325,6 +325,52 @@ def test_whom_an_event_erased_during_a_rotation_does_not_come_back(
     backup = place.back_up(to=elsewhere if is_elsewhere else None).path
     with place.open() as app:
         send(app, [Event("ada", place.today - timedelta(days=1), add=False, whole_user=True)])
+        assert app.upkeep.run().waiting_erasures == 0
+    place.restore(backup)
+    assert place.present() == 1
+
+
+def test_whoever_was_erased_and_came_back_before_a_rotation_is_one_person_after_a_restore(
+    place: Place,
+) -> None:
+    place.active("ada")
+    place.erase("ada")
+    place.active("ada", days_ago=0)
+    place.clock.advance(days=1)
+    place.given |= {
+        "hash_salt_secret": "another secret for the same store",
+        "hash_salt_secret_previous": SECRET,
+    }
+    with place.open():
+        # The rotation has begun, and nobody has moved.
+        pass
+    backup = place.back_up().path
+    place.clock.advance(days=1)
+    place.active("ada", days_ago=0)
+    place.restore(backup)
+    assert place.present(2) == 1
+    place.active("ada", days_ago=0)
+    with place.open() as app, app.store.read() as reader:
+        assert len(reader.known_users()) == 1
+        assert len(reader.tombstones()) == 1
+    place.erase("ada")
+    assert (place.present(0), place.present(2)) == (0, 0)
+
+
+def test_an_erasure_that_died_during_a_rotation_reaches_backups_after_the_restart(
+    place: Place,
+) -> None:
+    place.active("ada", "bob")
+    place.given |= {
+        "hash_salt_secret": "another secret for the same store",
+        "hash_salt_secret_previous": SECRET,
+    }
+    with place.open():
+        pass
+    backup = place.back_up().path
+    with place.open() as app:
+        app.eraser.erase(["ada"])
+    with place.open() as app:
         assert app.upkeep.run().waiting_erasures == 0
     place.restore(backup)
     assert place.present() == 1

@@ -11,7 +11,7 @@ from dpdau.pipeline.ports import OUTDATED
 from dpdau.pipeline.rekeying import admit
 from dpdau.pipeline.rotation import KEY_CHECK, Rotation
 from dpdau.store import MemoryStore
-from support.stores import pseudonyms, tombstones
+from support.stores import pseudonyms, tombstones, tombstones_as_rows
 
 FORMER = Pseudonymizer("the former secret of all")
 PRESENT = Pseudonymizer("the present secret of all", FORMER)
@@ -79,10 +79,23 @@ def test_moving_again_changes_nothing(store: MemoryStore) -> None:
 
 
 def test_who_is_known_is_not_looked_for_under_the_previous_secret(store: MemoryStore) -> None:
-    move(store, pseudonyms(11, 14), pseudonyms(1, 4))
+    move(store, pseudonyms(11), pseudonyms(1))
     # Had they been, they would take over what others have under it.
-    move(store, pseudonyms(11, 14), pseudonyms(2, 3))
-    assert indices(store, 2, 3, 11, 14) == [1, 2, 0, -1]
+    move(store, pseudonyms(11), pseudonyms(2))
+    assert indices(store, 2, 11) == [1, 0]
+
+
+def test_who_has_a_tombstone_only_is_looked_for_under_the_previous_secret(
+    store: MemoryStore,
+) -> None:
+    with store.write() as transaction:
+        transaction.put_tombstones(tombstones((12, DAY, DAY, -1), (13, DAY + 1, DAY + 1, -1)))
+    move(store, pseudonyms(12, 13), pseudonyms(2, 3))
+    assert indices(store, 2, 3, 12, 13) == [-1, -1, 1, 2]
+    with store.read() as reader:
+        found = tombstones_as_rows(reader.tombstones(pseudonyms(3, 12, 13)))
+    assert found == [(12, DAY, DAY, -1), (13, DAY + 1, DAY + 1, 2)]
+    assert remaining(store) == ([0], {DAY - 1: 1})
 
 
 def test_of_two_who_shared_a_pseudonym_one_takes_what_it_has(store: MemoryStore) -> None:

@@ -46,7 +46,7 @@ def test_the_file_bears_the_mark_and_the_version(connection: sqlite3.Connection)
     ("setting", "value"),
     [
         ("journal_mode", "wal"),
-        ("synchronous", 2),
+        ("synchronous", 3),
         ("secure_delete", 1),
         ("foreign_keys", 1),
     ],

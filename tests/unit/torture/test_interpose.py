@@ -12,6 +12,7 @@ import pytest
 from _interpose import Action, Call, Interposer, library
 
 KILLED = -signal.SIGKILL
+LONG = b"second" * 200
 
 
 @pytest.fixture
@@ -73,9 +74,9 @@ def test_every_change_below_the_folder_is_counted_and_nothing_else(
     ("action", "call", "left"),
     [
         (Action.DIE_BEFORE, Call.WRITE, b"first"),
-        (Action.DIE_TORN, Call.WRITE, b"firstsec"),
-        (Action.DIE_AFTER, Call.WRITE, b"firstsecond"),
-        (Action.DIE_BEFORE, Call.SYNC, b"firstsecond"),
+        (Action.DIE_TORN, Call.WRITE, b"first" + LONG[: 512 - len("first")]),
+        (Action.DIE_AFTER, Call.WRITE, b"first" + LONG),
+        (Action.DIE_BEFORE, Call.SYNC, b"first" + LONG),
     ],
 )
 def test_a_process_dies_at_the_call_that_was_chosen(
@@ -87,15 +88,23 @@ def test_a_process_dies_at_the_call_that_was_chosen(
         root,
         "file = os.open('one', os.O_CREAT | os.O_WRONLY)\n"
         "other = os.open('other', os.O_CREAT | os.O_WRONLY)\n"
-        "for text in (b'first', b'second'): os.write(other, text); os.write(file, text)\n"
+        f"for text in (b'first', {LONG!r}): os.write(other, text); os.write(file, text)\n"
         "os.fsync(other); os.fsync(file); print('survived')",
     )
     assert (done.returncode, done.stdout) == (KILLED, "")
     assert (root / "one").read_bytes() == left
-    assert (root / "other").read_bytes() == b"firstsecond"
+    assert (root / "other").read_bytes() == b"first" + LONG
     assert interposer.hit is not None
     assert str(interposer.hit) == f"{call.name.lower()} of one"
     assert interposer.hit.count == 1
+
+
+def test_a_write_within_one_sector_is_never_torn(interposer: Interposer, root: Path) -> None:
+    (root / "one").write_bytes(b"first")
+    interposer.arm(Action.DIE_TORN, calls={Call.WRITE})
+    done = run(interposer, root, "os.pwrite(os.open('one', os.O_RDWR), b'other', 0)")
+    assert done.returncode == KILLED
+    assert (root / "one").read_bytes() == b"first"
 
 
 def test_calls_fail_as_often_as_was_chosen(interposer: Interposer, root: Path) -> None:
@@ -117,6 +126,9 @@ for number in range(5):
     done = run(interposer, root, "os.read(os.open('one', os.O_RDONLY), 9)")
     assert "Input/output error" in done.stderr
     interposer.disarm()
+    assert interposer.hit is not None
+    interposer.reset()
+    assert interposer.hit is None
     assert run(interposer, root, "print(os.read(os.open('one', 0), 9))").stdout == "b'xxx'\n"
 
 

@@ -79,6 +79,7 @@ def test_names_are_lost_unless_their_folder_was_synced(root: Path) -> None:
     assert content(root) == {"old": b"new", "also": b"new"}
     cut(root)
     assert content(root) == {"old": b"old", "gone": b"gone"}
+    assert not (root / "folder").exists()
     lived(root, changes + SYNC_FOLDER)
     cut(root)
     assert content(root) == {"old": b"new", "also": b"new"}
@@ -119,10 +120,8 @@ def test_sqlite_keeps_its_promise_unless_syncs_lie(root: Path) -> None:
     create = begin + (
         "db.execute('PRAGMA journal_mode = WAL'); db.execute('CREATE TABLE t (x)')\n" + SYNC_FOLDER
     )
-    insert = begin + (
-        "db.execute('PRAGMA synchronous = FULL')\n"
-        "for n in range(20): db.execute('INSERT INTO t VALUES (zeroblob(3000))')"
-    )
+    insert = begin + "db.execute('PRAGMA synchronous = FULL')\n"
+    insert += "for n in range(20): db.execute('REPLACE INTO t VALUES (zeroblob(3000))')"
     lived(root, create, insert)
     for seed, kept in enumerate(Kept):
         cut(root, kept, seed)

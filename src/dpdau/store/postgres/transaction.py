@@ -9,6 +9,7 @@ Formal guarantees:
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 import msgspec
@@ -93,7 +94,14 @@ class PostgresTransaction(PostgresReader):
     def rename(self, old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
         """Let users and tombstones that have an old pseudonym have the new one instead."""
         self._session.run("rename_users", old=signed(old), new=signed(new))
-        self._session.run("rename_tombstones", old=signed(old), new=signed(new))
+        moved = self.tombstones(old)
+        if not len(moved):
+            return
+        order = np.argsort(old)
+        at = order[np.searchsorted(old[order], moved.pseudonyms)]
+        renamed = replace(moved, pseudonyms=new[at])
+        self._session.run("forget_tombstones", pseudonyms=signed(moved.pseudonyms))
+        self.put_tombstones(Tombstones.merged([renamed, self.tombstones(new[at])]))
 
     def put_tombstones(self, tombstones: Tombstones) -> None:
         """Add or replace tombstones, by pseudonym."""

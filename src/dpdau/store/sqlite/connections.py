@@ -14,6 +14,7 @@ from dpdau.errors import (
     StoreReadOnlyError,
     StoreVersionError,
 )
+from dpdau.store.files import sync_name
 from dpdau.store.sqlite.conversions import CONVERSIONS
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.statements import migrations
@@ -39,9 +40,11 @@ _RETRY_SECONDS = 0.01
 _PAGES_AT_ONCE = 1_000
 
 # Batches change the same shards again and again; a log of 32 MB lets several of them share the
-# work of copying those back.
+# work of copying those back. EXTRA is FULL, and where a rollback journal is used, as in backups, it
+# syncs the folder once the journal is gone: a journal that comes back after a power cut undoes what
+# was committed, such as an erasure.
 _SETTINGS = """
-PRAGMA synchronous = FULL;
+PRAGMA synchronous = EXTRA;
 PRAGMA secure_delete = ON;
 PRAGMA foreign_keys = ON;
 PRAGMA trusted_schema = OFF;
@@ -94,6 +97,8 @@ def prepare(path: Path, busy_timeout_seconds: float, *, journal: str = "WAL") ->
     _glance(path)
     with closing(connect(path, busy_timeout_seconds)) as connection:
         if is_empty(connection, path):
+            # SQLite syncs what it writes to a file, and not the name that the file was given here.
+            sync_name(path)
             # The mark comes first and alone, so that no other process ever sees a file with
             # content and without it.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

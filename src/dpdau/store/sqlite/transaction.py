@@ -106,10 +106,26 @@ class SqliteTransaction(SqliteReader):
         erased = numbers >= 0
         if erased.any():
             records = self._tombstone_pages.read(numbers[erased])
+            self._take_in(records, self._tombstone_numbers().find(new[erased]))
             records["pseudonym"] = new[erased]
             self._tombstone_pages.write(numbers[erased], records, self._changing())
             index = self._tombstone_numbers().put(old[erased])
             self._keep_tombstones(index.put(new[erased], numbers[erased].astype(np.uint32)))
+
+    def _take_in(self, records: NDArray[np.void], others: NDArray[np.int64]) -> None:
+        """Let records of tombstones have the larger of each column of others, which go.
+
+        Args:
+            records: n of them.
+            others: n numbers of records; negative for none.
+        """
+        found = others >= 0
+        if not found.any():
+            return
+        there = self._tombstone_pages.read(others[found])
+        for column in ("erased_on", "recorded_on", "user_index"):
+            records[column][found] = np.maximum(records[column][found], there[column])
+        self._tombstone_pages.write(others[found], np.zeros_like(there), self._changing())
 
     def put_tombstones(self, tombstones: Tombstones) -> None:
         """Add or replace tombstones, by pseudonym."""

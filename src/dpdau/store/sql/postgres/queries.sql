@@ -43,10 +43,8 @@ UPDATE users SET pseudonym = given.new
 FROM unnest(%(old)s::bigint[], %(new)s::bigint[]) AS given (old, new)
 WHERE pseudonym = given.old;
 
--- rename_tombstones --
-UPDATE tombstones SET pseudonym = given.new
-FROM unnest(%(old)s::bigint[], %(new)s::bigint[]) AS given (old, new)
-WHERE pseudonym = given.old;
+-- forget_tombstones --
+DELETE FROM tombstones WHERE pseudonym = ANY (%(pseudonyms)s::bigint[]);
 
 -- tombstones --
 SELECT pseudonym, erased_on, recorded_on, user_index FROM tombstones;
