@@ -16,7 +16,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --s
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
-EXTRAS := dev bench docs eval load
+EXTRAS := dev bench broker docs eval load
 
 # Other libraries, each in an environment of its own since they do not agree on versions.
 RIVALS := $(patsubst eval/rivals/%.txt,$(VENV)/rivals/%/.installed,$(wildcard eval/rivals/*.txt))

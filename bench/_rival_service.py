@@ -30,7 +30,7 @@ from dpdau.model.events import EventColumns
 from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
 from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.app import create_app
-from dpdau.service.logs import configure_logs
+from dpdau.logs import configure_logs
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS activity (

@@ -13,6 +13,13 @@ from dpdau.errors.access import (
     UnauthorizedError,
 )
 from dpdau.errors.base import DpdauError
+from dpdau.errors.broker import (
+    BrokerRefusedError,
+    BrokerSetupError,
+    BrokerUnreachableError,
+    ExtraMissingError,
+    PartitionTakenError,
+)
 from dpdau.errors.connections import (
     CrossSiteError,
     HeadTooLargeError,
@@ -50,6 +57,7 @@ from dpdau.errors.settings import SettingsError
 from dpdau.errors.store import (
     BackupError,
     JournalDamagedError,
+    PositionMovedError,
     StoreBusyError,
     StoreCorruptError,
     StoreError,
@@ -63,6 +71,9 @@ from dpdau.errors.store import (
 __all__ = [
     "BackupError",
     "BatchTooLargeError",
+    "BrokerRefusedError",
+    "BrokerSetupError",
+    "BrokerUnreachableError",
     "BudgetExhaustedError",
     "CalibrationError",
     "CrossSiteError",
@@ -72,6 +83,7 @@ __all__ = [
     "ErasureNotFoundError",
     "ErasureUnfinishedError",
     "EventsRefusedError",
+    "ExtraMissingError",
     "FileUnreadableError",
     "ForbiddenError",
     "HeadTooLargeError",
@@ -86,6 +98,8 @@ __all__ = [
     "MalformedBodyError",
     "MalformedRequestError",
     "OverloadedError",
+    "PartitionTakenError",
+    "PositionMovedError",
     "RateLimitedError",
     "ReleaseNotFoundError",
     "RequestKeyReusedError",
