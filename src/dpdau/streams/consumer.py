@@ -32,7 +32,7 @@ from dpdau.pipeline.positions import Advance, position_in
 from dpdau.streams.decoding import Poison, decode_messages
 from dpdau.streams.messages import Batch, Feed
 
-__all__ = ["Consumer", "Tally"]
+__all__ = ["Consumer", "Tally", "pause_after"]
 
 _log = structlog.get_logger("dpdau.streams")
 
@@ -92,7 +92,7 @@ class Consumer:
         self._tally = tally
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._pause = pause or _pause_after
+        self._pause = pause or pause_after
         self._failures = 0
         self._purge_due: float | None = None
 
@@ -209,7 +209,7 @@ class Consumer:
         return await to_thread.run_sync(read)
 
 
-def _pause_after(failures: int) -> float:
+def pause_after(failures: int) -> float:
     """A random share of a time that doubles, so that many consumers do not come back at once."""
     longest = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 20), _LONGEST_PAUSE_SECONDS)
     return longest * (0.5 + 0.5 * secrets.randbelow(_JITTER_STEPS) / _JITTER_STEPS)

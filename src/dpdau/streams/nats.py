@@ -89,7 +89,13 @@ class NatsFeed:
         self._made_at: datetime | None = None
         self._arrived: deque[Msg] = deque()
         self._news = asyncio.Event()
-        self._begin(None)
+        self._last: int | None = None
+        self._stored: int | None = None
+        self._stored_before: list[Msg] = []
+        self._deliveries = 0
+        self._is_pulling = False
+        self._pull_ends = 0.0
+        self._credits = 0
         link.join()
 
     @property
@@ -164,9 +170,8 @@ class NatsFeed:
         await self._link.leave()
 
     def _begin(self, behind: int | None) -> None:
-        self._last: int | None = behind
-        self._stored: int | None = behind
-        self._stored_before: list[Msg] = []
+        self._last = self._stored = behind
+        self._stored_before.clear()
         self._deliveries = 0
         self._is_pulling = False
         self._pull_ends = 0.0
