@@ -8,6 +8,9 @@ position. That does three things which a consumer that is left standing does not
 - Nothing waits for that redelivery: a process that takes over reads on at once.
 - A process that was thought dead and is not finds its consumer gone, and ends.
 
+So that none of this depends on who asks when, no two of these consumers have the same name: a
+process can only ask for messages of the one that it made.
+
 The consumer numbers its deliveries. One that is missing was lost on the way, so the feed fails and
 is opened again. Messages are acknowledged once they are stored, for what the server shows and for
 streams that drop what is done with; what is read next never depends on it.
@@ -18,10 +21,10 @@ subscriber passes over a batch that fails, and cannot start behind a position.
 
 import asyncio
 import json
+import secrets
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from time import monotonic
 from typing import Any
 
@@ -31,7 +34,14 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StreamInfo
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    RetentionPolicy,
+    StreamInfo,
+)
 
 from dpdau.config import Settings
 from dpdau.errors import (
@@ -52,6 +62,7 @@ _IDLE_SECONDS = 1.0
 _PULL_SECONDS = 30
 _NANOSECONDS = 1_000_000_000
 _ACK_WAIT_SECONDS = 60.0
+_NAME_BYTES = 4
 _ENDED = frozenset({"404", "408"})
 _COMPLETED = frozenset({"batch completed", "message size exceeds maxbytes"})
 
@@ -77,7 +88,8 @@ class NatsFeed:
             [subject, f"{subject}.>"] if partition is None else [f"{subject}.{partition}"]
         )
         part = "all" if partition is None else str(partition)
-        self._durable = f"{settings.broker_group}-{part}"
+        self._family = f"{settings.broker_group}-{part}-"
+        self._consumer = ""
         self._size = settings.broker_batch_messages
         self._source = ""
         self._client: Client | None = None
@@ -86,7 +98,6 @@ class NatsFeed:
         self._pull = self._reply = ""
         self._requests = 0
         self._stream = self._dead_stream = ""
-        self._made_at: datetime | None = None
         self._arrived: deque[Msg] = deque()
         self._news = asyncio.Event()
         self._last: int | None = None
@@ -116,13 +127,11 @@ class NatsFeed:
         behind = await position_of(self._source)
         self._require_readable(stream, behind)
         with self._link.translated():
-            await self._require_own(server)
-            with suppress(nats.js.errors.NotFoundError):
-                await server.delete_consumer(self._stream, self._durable)
+            await self._replace_others(server)
             self._begin(behind)
+            self._consumer = f"{self._family}{secrets.token_hex(_NAME_BYTES)}"
             await self._listen(client)
-            made = await server.add_consumer(self._stream, self._consumer(stream, behind))
-            self._made_at = made.created
+            await server.add_consumer(self._stream, self._wanted(stream, behind))
 
     async def batch(self) -> Batch | None:
         """The next messages of the consumer; see `Feed.batch`."""
@@ -159,7 +168,7 @@ class NatsFeed:
         client = self._connected()
         with self._link.translated():
             info = await client.jetstream(timeout=API_SECONDS).consumer_info(
-                self._stream, self._durable
+                self._stream, self._consumer
             )
         delivered = info.delivered.consumer_seq if info.delivered else 0
         return not info.num_pending and delivered == self._deliveries and not self._arrived
@@ -235,26 +244,31 @@ class NatsFeed:
                 first_left=stream.state.first_seq,
             )
 
-    async def _require_own(self, server: JetStreamContext) -> None:
-        """Pass unless another process has replaced the consumer that this one made.
+    async def _replace_others(self, server: JetStreamContext) -> None:
+        """Delete consumers of this group and partition, which processes before this one left.
 
         Raises:
-            PartitionTakenError: if one has.
+            PartitionTakenError: if this one's own was replaced by another.
         """
-        if self._made_at is None:
-            return
-        with suppress(nats.js.errors.NotFoundError):
-            info = await server.consumer_info(self._stream, self._durable)
-            if info.created != self._made_at:
-                raise PartitionTakenError(self.name)
+        names = [each.name for each in await _consumers(server, self._stream)]
+        others = [
+            name
+            for name in names
+            if name.startswith(self._family) and "-" not in name.removeprefix(self._family)
+        ]
+        if self._consumer and others and self._consumer not in others:
+            raise PartitionTakenError(self.name)
+        for name in others:
+            with suppress(nats.js.errors.NotFoundError):
+                await server.delete_consumer(self._stream, name)
 
-    def _consumer(self, stream: StreamInfo, behind: int | None) -> ConsumerConfig:
+    def _wanted(self, stream: StreamInfo, behind: int | None) -> ConsumerConfig:
         # Of a work queue a consumer has to get everything; what is stored already is passed over.
         is_queue = stream.config.retention == RetentionPolicy.WORK_QUEUE
         starts_at = None if behind is None or is_queue else behind + 1
         is_one = len(self._subjects) == 1
         return ConsumerConfig(
-            durable_name=self._durable,
+            durable_name=self._consumer,
             deliver_policy=(
                 DeliverPolicy.ALL if starts_at is None else DeliverPolicy.BY_START_SEQUENCE
             ),
@@ -272,7 +286,7 @@ class NatsFeed:
         self._subscription = await client.subscribe(
             f"{self._inbox}.*", cb=self._receive, pending_bytes_limit=2 * self._max_bytes(client)
         )
-        self._pull = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}"
+        self._pull = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
 
     async def _unlisten(self) -> None:
         subscription, self._subscription = self._subscription, None
@@ -355,3 +369,11 @@ class NatsFeed:
             self._is_pulling = False
         if status not in _ENDED and description not in _COMPLETED:
             raise BrokerUnreachableError(str(self._link), f"{status} {description}".strip())
+
+
+async def _consumers(server: JetStreamContext, stream: str) -> list[ConsumerInfo]:
+    """All consumers of a stream; the server tells a page of them at a time."""
+    found: list[ConsumerInfo] = []
+    while page := await server.consumers_info(stream, offset=len(found)):
+        found += page
+    return found

@@ -31,6 +31,7 @@ class NatsLink:
         self._making = asyncio.Lock()
         self._users = 0
         self._refusal: str | None = None
+        self._heard: Exception | None = None
 
     def __str__(self) -> str:
         return str(self._connection)
@@ -45,13 +46,15 @@ class NatsLink:
         async with self._making:
             if self._client is None or not self._client.is_connected:
                 await self._drop()
-                self._refusal = None
+                self._refusal = self._heard = None
                 self._broker = NatsBroker(
                     [f"nats://{server}" for server in self._connection.servers],
                     name="dpdau",
                     security=_security(self._settings, self._connection),
                     # Feeds are opened again after a loss, which connects anew.
                     allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
                     connect_timeout=int(API_SECONDS),
                     error_cb=self._note,
                     logger=None,
@@ -87,8 +90,6 @@ class NatsLink:
         """Turn the client's errors into ours."""
         try:
             yield
-        except (nats.errors.AuthorizationError, nats.errors.NoServersError) as error:
-            raise self._failure(error) from None
         except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
             raise self._failure(error) from None
 
@@ -99,9 +100,12 @@ class NatsLink:
             refusal = "the credentials are not accepted"
         if refusal is not None:
             return BrokerRefusedError(str(self), refusal)
+        if isinstance(error, nats.errors.NoServersError) and self._heard is not None:
+            error = self._heard
         return BrokerUnreachableError(str(self), _in_words(error))
 
     async def _note(self, error: Exception) -> None:
+        self._heard = error
         text = str(error).lower()
         if "authorization" in text or "authentication" in text:
             self._refusal = "the credentials are not accepted"

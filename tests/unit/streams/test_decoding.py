@@ -114,7 +114,9 @@ def test_a_poison_message_has_a_reason(body: bytes, headers: dict[str, str], exp
 
 
 def test_a_reason_is_one_line_of_ascii_and_never_quotes_the_body() -> None:
-    body = b'{"events":[' + b",".join([b'{"user_id":"ada@example.com","op":"\xc3\xa9"}'] * 3) + b"]}"
+    body = (
+        b'{"events":[' + b",".join([b'{"user_id":"ada@example.com","op":"\xc3\xa9"}'] * 3) + b"]}"
+    )
     for found in (reason(body), reason(EVENT, content_type="text/\nλ" * 200)):
         assert "ada" not in found
         assert found.isascii()
