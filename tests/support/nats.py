@@ -49,7 +49,8 @@ class NatsServer:
         )
         assert process.stderr is not None
         assert any("Server is ready" in line for line in process.stderr)
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+        self._reader = threading.Thread(target=process.stderr.read)
+        self._reader.start()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it; a second time does nothing."""
@@ -57,7 +58,9 @@ class NatsServer:
         if process is not None:
             process.send_signal(how)
             process.wait(60)
+            self._reader.join()
             assert process.stderr is not None
+            process.stderr.close()
 
     def ask(self, question: Callable[[JetStreamContext, Client], Awaitable[_T]]) -> _T:
         """Do something as a client, on a connection of its own."""

@@ -50,6 +50,7 @@ def _context(settings: Settings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.broker_ca_file)
     except OSError as error:
-        reason = error.strerror or "it holds no certificates"
+        is_no_pem = isinstance(error, ssl.SSLError)
+        reason = "it holds no certificates" if is_no_pem else error.strerror
         unfit = f"BROKER_CA_FILE is '{settings.broker_ca_file}'; {reason}"
         raise SettingsError([unfit]) from None

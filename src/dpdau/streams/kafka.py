@@ -19,11 +19,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
-    AuthorizationError,
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
     CommitFailedError,
+    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
 from faststream import AckPolicy
@@ -37,12 +40,19 @@ from dpdau.streams.connections import Connection
 from dpdau.streams.headers import dead_headers, header
 from dpdau.streams.messages import Batch, Message, PositionOf
 
-__all__ = ["KafkaFeed", "kafka_feeds"]
+__all__ = ["KafkaFeed", "kafka_feeds", "security"]
 
 _log = structlog.get_logger("dpdau.streams")
 
 _IDLE_MILLISECONDS = 1000
-_REFUSALS = (AuthorizationError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
+_REFUSALS = (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
 _SASL = {
     "plain": SASLPlaintext,
     "scram-sha-256": SASLScram256,
@@ -154,7 +164,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
         self._broker = broker = KafkaBroker(
             list(self._connection.servers),
             client_id="dpdau",
-            security=_security(self._settings, self._connection),
+            security=security(self._settings, self._connection),
             acks="all",
             enable_idempotence=True,
             allow_auto_create_topics=False,
@@ -268,7 +278,8 @@ def _message(record: ConsumerRecord[Any, Any]) -> Message:
     )
 
 
-def _security(settings: Settings, connection: Connection) -> BaseSecurity:
+def security(settings: Settings, connection: Connection) -> BaseSecurity:
+    """How the client proves who it is."""
     if settings.broker_user is None or settings.broker_password is None:
         return BaseSecurity(ssl_context=connection.tls)
     kind = _SASL[settings.broker_sasl]

@@ -34,6 +34,9 @@ DAYS = [TODAY - timedelta(days=offset) for offset in range(3)]
 USERS = [f"user-{number}" for number in range(40)]
 PARTITIONS = 4
 
+# The client library leaves the socket of a connection that fails to the collector.
+leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
@@ -292,6 +295,7 @@ def test_an_erasure_by_event_erases(server: NatsServer, app: Application) -> Non
         assert [each.completed_at is not None for each in reader.erasures()] == [True]
 
 
+@leaves_sockets
 def test_a_server_that_is_killed_and_comes_back_is_read_on_without_a_loss(
     tmp_path: Path, app: Application
 ) -> None:
@@ -440,10 +444,7 @@ def test_a_broker_that_is_not_there_is_named(app: Application) -> None:
     asyncio.run(reach())
 
 
-@pytest.mark.filterwarnings(
-    # The client library leaves the socket of a refused connection to the collector.
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+@leaves_sockets
 def test_wrong_credentials_and_missing_permissions_are_told_apart_from_a_broker_that_is_away(
     tmp_path: Path, app: Application
 ) -> None:
