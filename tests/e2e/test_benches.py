@@ -2,6 +2,7 @@
 
 import pytest
 
+import consume
 import counting
 import erasure
 import ingest_bulk
@@ -47,3 +48,8 @@ def test_every_point_of_the_curves_of_growth_is_measured(
 def test_watching_is_measured_on_a_ledger_that_is_true(capsys: pytest.CaptureFixture[str]) -> None:
     scraping.main(["--short"])
     assert "scrape, median" in capsys.readouterr().out
+
+
+def test_a_consumer_stores_what_the_broker_was_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    consume.main(["--short"])
+    assert "events a commit" in capsys.readouterr().out

@@ -182,9 +182,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             chosen = [DeclaredPartition(self._topic, each) for each in partitions]
             subscriber = broker.subscriber(partitions=chosen, **given)
         await broker.connect()
-        # The group may assign partitions while it starts.
-        starting = asyncio.ensure_future(broker.start())
-        await starting
+        await broker.start()
         self._consumer = subscriber.consumer
         await self._go_to_stored(self._require_consumer(), self._require_consumer().assignment())
 

@@ -87,6 +87,7 @@ class NatsFeed:
         self._subjects = (
             [subject, f"{subject}.>"] if partition is None else [f"{subject}.{partition}"]
         )
+        self._filters = self._subjects
         part = "all" if partition is None else str(partition)
         self._family = f"{settings.broker_group}-{part}-"
         self._consumer = ""
@@ -201,20 +202,28 @@ class NatsFeed:
                 await client.flush(int(API_SECONDS))
 
     async def _find_stream(self, server: JetStreamContext) -> StreamInfo:
-        self._stream = await self._stream_of(server, self._subjects[-1])
+        """The stream of the subjects, of which one is enough."""
+        streams = {subject: await _stream_of(server, subject) for subject in self._subjects}
+        self._filters = [subject for subject, stream in streams.items() if stream is not None]
+        names = {stream for stream in streams.values() if stream is not None}
+        if len(names) > 1:
+            what = f"The subjects {' and '.join(self._subjects)} belong to several streams"
+            raise BrokerSetupError(what, "Let one stream have both, so that there is one order")
+        if not names:
+            raise self._missing(self._subjects[0])
+        (self._stream,) = names
         return await server.stream_info(self._stream)
 
     async def _find_dead_stream(self, server: JetStreamContext) -> str:
-        return await self._stream_of(server, self._settings.broker_dead_subject)
+        subject = self._settings.broker_dead_subject
+        stream = await _stream_of(server, subject)
+        if stream is None:
+            raise self._missing(subject)
+        return stream
 
-    async def _stream_of(self, server: JetStreamContext, subject: str) -> str:
-        try:
-            return await server.find_stream_name_by_subject(subject)
-        except nats.js.errors.NotFoundError:
-            what = f"No stream at {self._link} has the subject {subject}"
-            raise BrokerSetupError(
-                what, "Make one there first; docs/how-to/consume.md has how"
-            ) from None
+    def _missing(self, subject: str) -> BrokerSetupError:
+        what = f"No stream at {self._link} has the subject {subject}"
+        return BrokerSetupError(what, "Make one there first; docs/how-to/consume.md has how")
 
     def _require_readable(self, stream: StreamInfo, behind: int | None) -> None:
         """Pass if the stream still has what the store has not.
@@ -266,15 +275,15 @@ class NatsFeed:
         # Of a work queue a consumer has to get everything; what is stored already is passed over.
         is_queue = stream.config.retention == RetentionPolicy.WORK_QUEUE
         starts_at = None if behind is None or is_queue else behind + 1
-        is_one = len(self._subjects) == 1
+        is_one = len(self._filters) == 1
         return ConsumerConfig(
             durable_name=self._consumer,
             deliver_policy=(
                 DeliverPolicy.ALL if starts_at is None else DeliverPolicy.BY_START_SEQUENCE
             ),
             opt_start_seq=starts_at,
-            filter_subject=self._subjects[0] if is_one else None,
-            filter_subjects=None if is_one else self._subjects,
+            filter_subject=self._filters[0] if is_one else None,
+            filter_subjects=None if is_one else self._filters,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=_ACK_WAIT_SECONDS,
             max_ack_pending=2 * self._size,
@@ -377,3 +386,10 @@ async def _consumers(server: JetStreamContext, stream: str) -> list[ConsumerInfo
     while page := await server.consumers_info(stream, offset=len(found)):
         found += page
     return found
+
+
+async def _stream_of(server: JetStreamContext, subject: str) -> str | None:
+    try:
+        return await server.find_stream_name_by_subject(subject)
+    except nats.js.errors.NotFoundError:
+        return None

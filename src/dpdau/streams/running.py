@@ -4,7 +4,6 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 
 import structlog
 
@@ -93,7 +92,7 @@ async def _run(
     finally:
         ended.set()
         await watching
-        _log.info("consumed", **asdict(tally))
+        _report(tally)
 
 
 async def _together(consumers: Sequence[Consumer], stopping: asyncio.Event, *, drain: bool) -> None:
@@ -120,5 +119,16 @@ async def _watch(tally: Tally, watch: Callable[[Tally], None], ended: asyncio.Ev
             await asyncio.wait_for(ended.wait(), _WATCH_SECONDS)
         seconds += _WATCH_SECONDS
         if seconds >= _REPORT_SECONDS:
-            _log.info("consumed", **asdict(tally))
+            _report(tally)
             seconds = 0.0
+
+
+def _report(tally: Tally) -> None:
+    _log.info(
+        "consumed",
+        messages=tally.messages,
+        events=tally.events,
+        dead_letters=tally.dead_letters,
+        batches=tally.batches,
+        interruptions=tally.interruptions,
+    )
