@@ -444,6 +444,55 @@ def test_a_broker_that_is_not_there_is_named(app: Application) -> None:
     asyncio.run(reach())
 
 
+def test_the_server_can_split_a_stream_by_user(tmp_path: Path, app: Application) -> None:
+    mapping = 'mappings: {"dpdau.raw.*": "dpdau.events.{{partition(4,1)}}"}'
+    server = NatsServer(tmp_path / "nats", mapping)
+    events = traffic(200)
+
+    def raw(body: bytes) -> str:
+        return "dpdau.raw." + body.partition(b'"user_id": "')[2].partition(b'"')[0].decode()
+
+    async def used(streams: JetStreamContext, _: Client) -> int:
+        return len((await streams.stream_info("EVENTS", "dpdau.events.*")).state.subjects or {})
+
+    try:
+        server.make_streams()
+        server.publish(map(as_json, events), raw)
+        assert server.ask(used) == 4
+        drain(server, app, broker_partitions="0-3", broker_batch_messages=9)
+    finally:
+        server.stop()
+    assert state(app) == expected(events, DAYS)
+
+
+def test_a_stream_with_the_subject_alone_is_enough(running: NatsServer, app: Application) -> None:
+    async def make(streams: JetStreamContext, _: Client) -> None:
+        await streams.add_stream(name="EVENTS", subjects=["dpdau.events"])
+        await streams.add_stream(name="DEAD", subjects=["dpdau.dead"])
+
+    running.ask(make)
+    try:
+        running.publish([as_json(Event(USERS[0], TODAY))])
+        assert drain(running, app).events == 1
+    finally:
+        delete_streams(running)
+
+
+def test_subjects_of_two_streams_have_no_one_order_and_are_refused(
+    running: NatsServer, app: Application
+) -> None:
+    async def make(streams: JetStreamContext, _: Client) -> None:
+        await streams.add_stream(name="ONE", subjects=["dpdau.events"])
+        await streams.add_stream(name="TWO", subjects=["dpdau.events.>"])
+
+    running.ask(make)
+    try:
+        with pytest.raises(BrokerSetupError, match="belong to several streams"):
+            drain(running, app)
+    finally:
+        delete_streams(running)
+
+
 @leaves_sockets
 def test_wrong_credentials_and_missing_permissions_are_told_apart_from_a_broker_that_is_away(
     tmp_path: Path, app: Application
