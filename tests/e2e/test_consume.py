@@ -49,7 +49,7 @@ def consumers(
 ) -> Iterator[list[subprocess.Popen[str]]]:
     """One process for each half of the partitions; killed if still there at the end."""
     processes = [
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "dpdau", "consume", broker.url, "--partitions", part, *options],
             env={"DATA_DIR": str(data_dir), "BROKER_BATCH_MESSAGES": "5", "LOG_FORMAT": "json"},
             cwd=data_dir,

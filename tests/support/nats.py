@@ -44,7 +44,7 @@ class NatsServer:
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        self._process = process = subprocess.Popen(
+        self._process = process = subprocess.Popen(  # noqa: S603 - its own program
             [PROGRAM, "--config", self._config], stderr=subprocess.PIPE, text=True
         )
         assert process.stderr is not None

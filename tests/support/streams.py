@@ -12,7 +12,7 @@ from dpdau.config import load_settings
 from dpdau.errors import BrokerUnreachableError
 from dpdau.hashing import Pseudonymizer
 from dpdau.pipeline.ports import Reader, Store
-from dpdau.streams.messages import Batch, Message, PositionOf
+from dpdau.streams.messages import Batch, Message, StoredPosition
 from support.oracle import Event, Oracle
 
 __all__ = ["ListFeed", "active", "active_in", "as_json", "expected", "messages"]
@@ -80,10 +80,10 @@ class ListFeed:
         """What fails next, each once: open, batch, acknowledge or bury."""
         self.opened = self.closed = 0
 
-    async def open(self, position_of: PositionOf) -> None:
+    async def open(self, stored_position: StoredPosition) -> None:
         self.opened += 1
         self._fail("open")
-        self.behind = await position_of(self.source)
+        self.behind = await stored_position(self.source)
 
     async def batch(self) -> Batch | None:
         self._fail("batch")

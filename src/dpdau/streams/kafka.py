@@ -38,7 +38,7 @@ from dpdau.config import Settings
 from dpdau.errors import BrokerRefusedError, BrokerSetupError, BrokerUnreachableError
 from dpdau.streams.connections import Connection
 from dpdau.streams.headers import dead_headers, header
-from dpdau.streams.messages import Batch, Message, PositionOf
+from dpdau.streams.messages import Batch, Message, StoredPosition
 
 __all__ = ["KafkaFeed", "kafka_feeds", "security"]
 
@@ -76,7 +76,7 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
         self._size = settings.broker_batch_messages
         self._broker: KafkaBroker | None = None
         self._consumer: AIOKafkaConsumer | None = None
-        self._position_of: PositionOf | None = None
+        self._stored_position: StoredPosition | None = None
         self._behind: dict[TopicPartition, int | None] = {}
         self._ready: deque[tuple[TopicPartition, list[Any]]] = deque()
 
@@ -85,9 +85,9 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
         """What it reads, for people."""
         return f"{self._connection} {self._topic}"
 
-    async def open(self, position_of: PositionOf) -> None:
+    async def open(self, stored_position: StoredPosition) -> None:
         """Join the group, or go back to where the store is; see `Feed.open`."""
-        self._position_of = position_of
+        self._stored_position = stored_position
         if self._consumer is not None:
             await self._go_to_stored(self._consumer, self._consumer.assignment())
             return
@@ -228,9 +228,9 @@ class KafkaFeed(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.seek(partition, first if behind is None else max(first, behind + 1))
 
     async def _stored(self, partition: TopicPartition) -> int | None:
-        if self._position_of is None:
+        if self._stored_position is None:
             return None
-        return await self._position_of(self._source(partition))
+        return await self._stored_position(self._source(partition))
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> None:
         """Fetch records, and those that come in the moment after the first."""

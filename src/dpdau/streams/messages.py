@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["Batch", "Feed", "Message", "PositionOf"]
+__all__ = ["Batch", "Feed", "Message", "StoredPosition"]
 
-PositionOf: TypeAlias = Callable[[str], Awaitable[int | None]]
+StoredPosition: TypeAlias = Callable[[str], Awaitable[int | None]]
 """Gives the position that the store has in a source; None if it has nothing of it."""
 
 
@@ -62,7 +62,7 @@ class Feed(Protocol):
         """What it reads, for people."""
         ...
 
-    async def open(self, position_of: PositionOf) -> None:
+    async def open(self, stored_position: StoredPosition) -> None:
         """Connect if need be, and read on behind the positions that the store has.
 
         Raises:

@@ -51,7 +51,7 @@ from dpdau.errors import (
 )
 from dpdau.streams.connections import Connection
 from dpdau.streams.headers import dead_headers, header
-from dpdau.streams.messages import Batch, Message, PositionOf
+from dpdau.streams.messages import Batch, Message, StoredPosition
 from dpdau.streams.nats_link import API_SECONDS, NatsLink
 
 __all__ = ["nats_feeds"]
@@ -115,7 +115,7 @@ class NatsFeed:
         """What it reads, for people."""
         return f"{self._link} {self._subjects[-1]}"
 
-    async def open(self, position_of: PositionOf) -> None:
+    async def open(self, stored_position: StoredPosition) -> None:
         """Make the consumer anew, behind the store's position; see `Feed.open`."""
         self._client = client = await self._link.client()
         with self._link.translated():
@@ -125,7 +125,7 @@ class NatsFeed:
             made_at = stream.created.isoformat() if stream.created else "-"
             # A stream that is made anew counts from 1 again.
             self._source = f"nats {self._stream} {made_at} {self._subjects[-1]}"
-        behind = await position_of(self._source)
+        behind = await stored_position(self._source)
         self._require_readable(stream, behind)
         with self._link.translated():
             await self._replace_others(server)

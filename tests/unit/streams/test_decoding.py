@@ -14,7 +14,9 @@ from dpdau.streams.messages import Message
 from support import Event
 from support.streams import as_json, messages
 
-RULES = EventRules(ZoneInfo("UTC"), date(2025, 1, 1), date(2025, 12, 31), False, max_events=3)
+RULES = EventRules(
+    ZoneInfo("UTC"), date(2025, 1, 1), date(2025, 12, 31), erase_by_default=False, max_events=3
+)
 DAY = date(2025, 11, 20)
 EVENT = as_json(Event("ada", DAY))
 NOT_ONE_LINE = {"content_type": "application/json; charset=utf-8"}
@@ -68,8 +70,11 @@ a_good_body = st.builds(
     Event, st.sampled_from("abc"), st.just(DAY), st.booleans(), st.booleans()
 ).map(as_json)
 a_bad_body = st.sampled_from(
-    [b"", b"\xff", b"{", b"null", b"[]", EVENT + EVENT, EVENT + b"\n" + EVENT, b"\n", b'{"op":"+"}']
-    + [EVENT + b',"events":[', b'{"events":[]', EVENT.replace(b"2025", b"1925"), b"\xef\xbb\xbf"]
+    [
+        *(b"", b"\xff", b"{", b"null", b"[]", b"\n", b'{"op":"+"}', b"\xef\xbb\xbf"),
+        *(EVENT + EVENT, EVENT + b"\n" + EVENT, EVENT + b',"events":[', b'{"events":[]'),
+        EVENT.replace(b"2025", b"1925"),
+    ]
 )
 
 
@@ -125,7 +130,7 @@ def test_a_reason_is_one_line_of_ascii_and_never_quotes_the_body() -> None:
 
 
 def test_what_is_bad_beyond_the_third_event_is_counted() -> None:
-    rules = EventRules(ZoneInfo("UTC"), DAY, DAY, False)
+    rules = EventRules(ZoneInfo("UTC"), DAY, DAY, erase_by_default=False)
     body = b'{"events":[' + b",".join([b"{}"] * 5) + b"]}"
     (poison,) = decode_messages([Message(1, body)], rules, 10_000).poison
     assert poison.reason.endswith("(and 2 more)")
