@@ -1,14 +1,24 @@
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from structlog.testing import capture_logs
 
 from support import Event
 from support.command_line import Run
 from support.nats import NatsServer
 from support.streams import as_json
+
+
+@pytest.fixture(autouse=True)
+def _logs_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command would send this process's log lines elsewhere for good."""
+    monkeypatch.setattr("dpdau.streams.running.configure_logs", lambda _: None)
+    with capture_logs():
+        yield
 
 
 def test_without_a_broker_it_says_what_is_missing(run: Run) -> None:
@@ -62,11 +72,7 @@ def test_without_the_extra_it_says_how_to_install_it(run: Run, kind: str) -> Non
     assert "pip install 'dpdau[broker]'" in result.err
 
 
-def test_it_tells_what_was_read_and_what_is_not_set_up(
-    run: Run, tmp_path: Path, day: date, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Logs go on through the handler that the command sets.
-    monkeypatch.setenv("LOG_LEVEL", "error")
+def test_it_tells_what_was_read_and_what_is_not_set_up(run: Run, tmp_path: Path, day: date) -> None:
     server = NatsServer(tmp_path / "nats")
     try:
         assert "has the subject dpdau.events" in run("consume", server.url, "--drain").err
