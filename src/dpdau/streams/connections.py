@@ -30,10 +30,14 @@ class Connection:
         """The configured connection.
 
         Raises:
-            SettingsError: if no broker is named, or a file of certificates cannot be used.
+            SettingsError: if no broker is named, or a file of credentials or certificates cannot be
+            used.
         """
         if settings.broker_url is None:
             raise SettingsError(["BROKER_URL is not set; expected where the broker is"])
+        file = settings.broker_credentials
+        if file is not None and not file.is_file():
+            raise SettingsError([f"BROKER_CREDENTIALS is '{file}'; expected a file that is there"])
         scheme, _, servers = settings.broker_url.partition("://")
         is_secure = scheme.endswith(_TLS)
         return cls(

@@ -11,13 +11,41 @@ from faststream.nats.security import NatsCredentials, NatsSecurity, NatsUserPass
 from nats.aio.client import Client
 
 from dpdau.config import Settings
-from dpdau.errors import BrokerRefusedError, BrokerUnreachableError
+from dpdau.errors import BrokerRefusedError, BrokerSetupError, BrokerUnreachableError
 from dpdau.streams.connections import Connection
 
 __all__ = ["API_SECONDS", "NatsLink"]
 
 API_SECONDS = 5.0
 """How long the server may take to answer."""
+
+_CLOSE_SECONDS = 0.5
+
+
+class _Client(Client):
+    """The library's client, which would send a password in the clear to whoever asks for no TLS."""
+
+    def _connect_command(self) -> bytes:
+        if "tls" in self.options and not self._server_info.get("tls_required"):
+            what = "The server asks for no TLS, so nothing was sent to it"
+            raise BrokerSetupError(what, "Configure TLS there, or write nats:// if none is wanted")
+        return super()._connect_command()
+
+
+class _Broker(NatsBroker):
+    """FastStream's broker with that client, and nothing left open when it cannot connect."""
+
+    async def _connect(self) -> Client:
+        client = _Client()
+        try:
+            await client.connect(**self._connection_kwargs)
+        except BaseException:
+            # After a handshake that failed this may wait for an end that never comes.
+            with suppress(nats.errors.Error, OSError, TimeoutError):
+                await asyncio.wait_for(client.close(), _CLOSE_SECONDS)
+            raise
+        self.config.connect(client)
+        return client
 
 
 class NatsLink:
@@ -47,7 +75,7 @@ class NatsLink:
             if self._client is None or not self._client.is_connected:
                 await self._drop()
                 self._refusal = self._heard = None
-                self._broker = NatsBroker(
+                self._broker = _Broker(
                     [f"nats://{server}" for server in self._connection.servers],
                     name="dpdau",
                     security=_security(self._settings, self._connection),

@@ -48,6 +48,7 @@ def test_an_address_that_is_none_is_refused_and_not_repeated(run: Run, url: str)
         ({"BROKER_PARTITIONS": "3-1"}, "ranges such as 0-3"),
         ({"BROKER_PARTITIONS": "10000"}, "numbers from 0 to 9999"),
         ({"BROKER_SUBJECT": "dpdau.>"}, "letters, digits"),
+        ({"BROKER_CREDENTIALS": "missing.creds"}, "expected a file that is there"),
         ({"BROKER_CA_FILE": "missing.pem"}, "BROKER_CA_FILE is 'missing.pem'"),
         ({"BROKER_CA_FILE": "dpdau.txt"}, "holds no certificates"),
     ],

@@ -2,12 +2,19 @@
 
 import asyncio
 import signal
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import RetentionPolicy
@@ -491,6 +498,79 @@ def test_subjects_of_two_streams_have_no_one_order_and_are_refused(
             drain(running, app)
     finally:
         delete_streams(running)
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of this machine that vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(made.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+@leaves_sockets
+def test_over_tls_a_server_has_to_prove_who_it_is(tmp_path: Path, app: Application) -> None:
+    cert, key = certificate(tmp_path)
+    server = NatsServer(tmp_path / "nats", f"tls {{ cert_file: '{cert}', key_file: '{key}' }}")
+    server.options = {"tls": ssl.create_default_context(cafile=cert)}
+    address = f"nats+tls://127.0.0.1:{server.port}"
+    try:
+        server.make_streams()
+        server.publish([as_json(Event(USERS[0], TODAY))])
+
+        async def distrust() -> None:
+            settings = load_settings(broker_url=address)
+            (feed,) = nats_feeds(settings, Connection.of(settings))
+            with pytest.raises(BrokerUnreachableError, match=r"(?i)certificate"):
+                await feed.open(nowhere)
+            await feed.close()
+
+        asyncio.run(distrust())
+        settings = load_settings(broker_url=address, broker_ca_file=cert)
+        tally = Tally()
+        asyncio.run(read(app, nats_feeds(settings, Connection.of(settings)), tally))
+        assert tally.events == 1
+    finally:
+        server.stop()
+
+
+@leaves_sockets
+def test_whoever_asks_for_no_tls_is_sent_nothing_where_it_is_wanted() -> None:
+    received: list[bytes] = []
+
+    async def pretend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.11.0","max_payload":1048576}\r\n')
+        received.append(await reader.read())
+        writer.close()
+
+    async def connect() -> None:
+        listener = await asyncio.start_server(pretend, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        settings = load_settings(
+            broker_url=f"nats+tls://127.0.0.1:{port}",
+            broker_user="ada",
+            broker_password="secret",
+        )
+        (feed,) = nats_feeds(settings, Connection.of(settings))
+        with pytest.raises(BrokerSetupError, match="asks for no TLS"):
+            await feed.open(nowhere)
+        await feed.close()
+        await until(lambda: received)
+        listener.close()
+
+    asyncio.run(connect())
+    assert received == [b""]
 
 
 @leaves_sockets
