@@ -76,7 +76,7 @@ def app(tmp_path: Path) -> Iterator[Application]:
 
 
 def configured(server: NatsServer, **settings: Any) -> Settings:
-    return load_settings(broker_url=server.url, broker_linger_seconds=0.01, **settings)
+    return load_settings(**{"broker_url": server.url, "broker_linger_seconds": 0.01, **settings})
 
 
 def feeds(server: NatsServer, **settings: Any) -> list[NatsFeed]:
@@ -155,7 +155,7 @@ def test_a_batch_stored_but_never_acknowledged_is_not_applied_again(
     server.publish(map(as_json, [joins, leaves, joins, leaves]))
 
     async def die_before_acknowledging() -> None:
-        (feed,) = feeds(server, broker_batch_messages=3)
+        (feed,) = feeds(server, broker_batch_messages=3, broker_linger_seconds=10)
         consumer = Consumer(app, feed, Tally(), max_events=9, max_bytes=9999, pause=lambda _: 0.0)
         feed.acknowledge = dying  # type: ignore[method-assign]
         with pytest.raises(asyncio.CancelledError):
@@ -348,7 +348,7 @@ def test_the_batch_and_what_is_read_ahead_are_all_that_is_in_flight(server: Nats
     server.publish(map(as_json, traffic(100)))
 
     async def stall() -> None:
-        (feed,) = feeds(server, broker_batch_messages=10)
+        (feed,) = feeds(server, broker_batch_messages=10, broker_linger_seconds=10)
         await feed.open(nowhere)
         sizes = [len((await feed.batch()).messages) for _ in range(2)]  # type: ignore[union-attr]
         assert sizes == [10, 10]
