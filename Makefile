@@ -16,7 +16,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --s
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # All of pyproject.toml that development needs.
-EXTRAS := dev bench docs eval fuzz load mutation postgres
+EXTRAS := dev bench broker docs eval fuzz load mutation postgres
 # As in pyproject.toml; pip-compile leaves out what stands behind an extra's requirement.
 FUZZER_RUNS_ON := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 

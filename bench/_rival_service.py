@@ -26,11 +26,11 @@ from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
 from dpdau.hashing import Pseudonymizer
+from dpdau.logs import configure_logs
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
 from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.app import create_app
-from dpdau.service.logs import configure_logs
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS activity (

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from dpdau.application import Application
 from dpdau.config import Settings
 from dpdau.errors import (
+    ExtraMissingError,
     SecretMissingError,
     SettingsError,
     StoreFullError,
@@ -146,7 +147,7 @@ def open_store(settings: Settings) -> Store:
     """The store that the settings name: a database, or the file in `DATA_DIR`.
 
     Raises:
-        SettingsError: if what a database needs is not installed.
+        ExtraMissingError: if what a database needs is not installed.
         StoreError: if it cannot be opened.
     """
     busy = settings.store_busy_seconds
@@ -156,11 +157,7 @@ def open_store(settings: Settings) -> Store:
         # Imported here, since its driver is an extra.
         from dpdau.store.postgres import PostgresStore  # noqa: PLC0415
     except ImportError:
-        missing = (
-            "SERVICE_DATABASE_URL is set, and the driver that it needs is not installed; "
-            "pip install 'dpdau[postgres]'"
-        )
-        raise SettingsError([missing]) from None
+        raise ExtraMissingError("postgres") from None
     url = settings.service_database_url.get_secret_value()
     return PostgresStore(url, busy_timeout_seconds=busy)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import consume
 import counting
 import database
 import erasure
@@ -60,3 +61,9 @@ def test_a_database_holds_what_one_and_two_services_were_sent(
     monkeypatch.setenv("SERVICE_DATABASE_URL", database_server.url())
     database.main(["--short"])
     assert "database, two services" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_consumer_stores_what_the_broker_was_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    consume.main(["--short"])
+    assert "events a commit" in capsys.readouterr().out

@@ -12,8 +12,8 @@ from dpdau import bootstrap
 from dpdau.bootstrap import build, open_store
 from dpdau.config import load_settings
 from dpdau.errors import (
+    ExtraMissingError,
     SecretMissingError,
-    SettingsError,
     StoreCorruptError,
     StoreFullError,
     StoreReadOnlyError,
@@ -137,5 +137,5 @@ def test_a_database_without_its_driver_is_refused_with_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     settings = load_settings(data_dir=tmp_path, service_database_url="postgresql://somewhere/db")
-    with pytest.raises(SettingsError, match=r"pip install 'dpdau\[postgres\]'"):
+    with pytest.raises(ExtraMissingError, match=r"pip install 'dpdau\[postgres\]'"):
         open_store(settings)

@@ -10,6 +10,7 @@ import typer
 from dpdau import __version__
 from dpdau.cli import (
     accounts,
+    consuming,
     erasing,
     ingesting,
     integrity,
@@ -35,6 +36,7 @@ app = typer.Typer(
 for _group in (
     serving,
     ingesting,
+    consuming,
     simulating,
     values,
     publishing,

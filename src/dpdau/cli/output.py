@@ -16,6 +16,7 @@ __all__ = [
     "budget",
     "budgets",
     "checked_plan",
+    "consumed",
     "erasure",
     "facts",
     "ingested",
@@ -194,6 +195,17 @@ def ingested(answer: Answer) -> RenderableType:
         ("reasons in", file["rejected_file"]) for file in answer["files"] if file["rejected_file"]
     ]
     return facts("Ingested " + ", ".join(file["file"] for file in answer["files"]), rows)
+
+
+def consumed(answer: Answer) -> RenderableType:
+    """What was read from a broker."""
+    rows = [
+        ("messages", f"{answer['messages']:,}"),
+        ("events", f"{answer['events']:,}"),
+        ("dead letters", f"{answer['dead_letters']:,}"),
+        ("interruptions", f"{answer['interruptions']:,}"),
+    ]
+    return facts("Read from the broker", rows)
 
 
 def published(answer: Answer) -> RenderableType:

@@ -13,31 +13,44 @@ from pydantic_settings import NoDecode
 from dpdau.model.counting import sampling_exponent
 
 __all__ = [
+    "A_BROKER",
     "A_DATABASE_URL",
     "A_FLIP_BOUND",
     "A_HOST_LIST",
     "A_KEY",
+    "A_NAME",
     "A_NETWORK_LIST",
+    "A_PARTITION_LIST",
     "A_POSITIVE_NUMBER",
     "A_PROBABILITY",
     "A_SAMPLING_RATE",
     "A_SECRET",
+    "A_SUBJECT",
+    "BrokerUrl",
     "DatabaseUrl",
     "FlipBound",
     "Hosts",
     "Key",
+    "Name",
     "Networks",
     "Orders",
+    "Partitions",
     "Positive",
     "Probability",
     "SamplingRate",
     "Secret",
+    "Subject",
     "Timezone",
     "choices",
     "setting",
 ]
 
 _MIN_SECRET_LENGTH = 16
+_SERVER = r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
+_BROKER = re.compile(rf"(?:nats|kafka)(?:\+tls)?://{_SERVER}(?:,{_SERVER})*")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_SUBJECT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_MOST_PARTITIONS = 10_000
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 
 
@@ -91,6 +104,28 @@ def _network(text: str) -> str:
     return str(ipaddress.ip_network(text, strict=False))
 
 
+def _read_partitions(value: Any) -> Any:
+    """Numbers from comma-separated text with ranges such as `0-3`, ascending."""
+    if not isinstance(value, str):
+        return value
+    numbers: set[int] = set()
+    for part in value.split(","):
+        first, _, last = part.partition("-")
+        numbers.update(range(int(first), int(last or first) + 1)[:_MOST_PARTITIONS])
+        if int(last or first) < int(first):
+            raise ValueError
+    return sorted(numbers)
+
+
+def _matching(pattern: re.Pattern[str]) -> AfterValidator:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError
+        return text
+
+    return AfterValidator(check)
+
+
 def _read_rate(value: Any) -> Any:
     """A number, or a fraction such as `1/16`."""
     if isinstance(value, str) and value.count("/") == 1:
@@ -135,6 +170,15 @@ Hosts = Annotated[
 Networks = Annotated[
     tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_read_list)
 ]
+Partitions = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=_MOST_PARTITIONS)], ...],
+    NoDecode,
+    BeforeValidator(_read_partitions),
+    Field(min_length=1),
+]
+BrokerUrl = Annotated[str, _matching(_BROKER)]
+Name = Annotated[str, _matching(_NAME)]
+Subject = Annotated[str, _matching(_SUBJECT)]
 SamplingRate = Annotated[float, BeforeValidator(_read_rate), AfterValidator(_power_of_two)]
 FlipBound = Annotated[int, Field(ge=2)] | Literal["unbounded"]
 Secret = Annotated[SecretStr, Field(min_length=_MIN_SECRET_LENGTH), AfterValidator(_encodable)]
@@ -142,6 +186,13 @@ Key = Annotated[SecretStr, Field(min_length=_MIN_SECRET_LENGTH), AfterValidator(
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_encodable), AfterValidator(_database_url)]
 
+A_BROKER = (
+    "nats://HOST:PORT, nats+tls://HOST:PORT, kafka://HOST:PORT or kafka+tls://HOST:PORT, more servers "
+    "behind commas, and no user or password in it"
+)
+A_PARTITION_LIST = "comma-separated numbers from 0 to 9999 and ranges such as 0-3"
+A_NAME = "letters, digits, '_' and '-'"
+A_SUBJECT = "letters, digits, '_' and '-', with dots between"
 A_SECRET = f"at least {_MIN_SECRET_LENGTH} characters"
 A_POSITIVE_NUMBER = "a number above 0"
 A_PROBABILITY = "a number between 0 and 1, both excluded"

@@ -49,6 +49,8 @@ def describe(name: str) -> SettingDescription:
 
 
 def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(_written, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -6,29 +6,37 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dpdau.config.declarations import (
+    A_BROKER,
     A_DATABASE_URL,
     A_FLIP_BOUND,
     A_HOST_LIST,
     A_KEY,
+    A_NAME,
     A_NETWORK_LIST,
+    A_PARTITION_LIST,
     A_POSITIVE_NUMBER,
     A_PROBABILITY,
     A_SAMPLING_RATE,
     A_SECRET,
+    A_SUBJECT,
+    BrokerUrl,
     DatabaseUrl,
     FlipBound,
     Hosts,
     Key,
+    Name,
     Networks,
     Orders,
+    Partitions,
     Positive,
     Probability,
     SamplingRate,
     Secret,
+    Subject,
     Timezone,
     choices,
     setting,
@@ -43,7 +51,9 @@ __all__ = ["SECRETS", "Settings"]
 _LONGEST_PERIOD_DAYS = {PeriodKind.MONTH: 31, PeriodKind.QUARTER: 92, PeriodKind.YEAR: 366}
 _KEYS = ("service_api_key", "ingest_api_key", "read_api_key", "admin_api_key")
 _OWN_SECRETS = ("hash_salt_secret", "hash_salt_secret_previous", *_KEYS)
-SECRETS = (*_OWN_SECRETS, "load_api_key", "service_database_url")
+# Whoever writes a password into the broker's address must not find it in an error.
+_OTHERS_SECRETS = ("load_api_key", "service_database_url", "broker_password", "broker_url")
+SECRETS = (*_OWN_SECRETS, *_OTHERS_SECRETS)
 
 # Why hllpp goes with no other mechanism than its own.
 _NO_BOUND = "one user may change its estimate by any amount, so no noise hides them"
@@ -197,6 +207,42 @@ keys are set, and loopback names only while none is (docs/security.md)."""
     erasure_target_hours: Positive = setting("Service", 24.0, A_POSITIVE_NUMBER, "hours")
     """How long an erasure may wait for its last trace to go before operators are alerted."""
 
+    broker_url: BrokerUrl | None = setting("Broker", None, A_BROKER)
+    """The message broker that `dpdau consume` reads events from."""
+    broker_user: str | None = setting("Broker", None, "a name", min_length=1)
+    """Who this program is at the broker."""
+    broker_password: SecretStr | None = setting(
+        "Broker", None, "the broker's password of that user"
+    )
+    """How it proves that."""
+    broker_credentials: Path | None = setting("Broker", None, "a file with a JWT and its seed")
+    """NATS's credentials file, in place of BROKER_USER and BROKER_PASSWORD."""
+    broker_sasl: Literal["plain", "scram-sha-256", "scram-sha-512"] = setting(
+        "Broker", "scram-sha-512", "plain, scram-sha-256 or scram-sha-512"
+    )
+    """How Kafka checks the password."""
+    broker_ca_file: Path | None = setting("Broker", None, "a file with certificates (PEM)")
+    """Who may vouch for the broker's certificate; by default whom this machine trusts."""
+    broker_subject: Subject = setting("Broker", "dpdau.events", A_SUBJECT)
+    """What is read: NATS's subjects BROKER_SUBJECT, BROKER_SUBJECT.0, .1 and so on; Kafka's topic."""
+    broker_dead_subject: Subject = setting("Broker", "dpdau.dead", A_SUBJECT)
+    """The subject or topic for messages that cannot be taken, with the reason."""
+    broker_dead_payloads: bool = setting("Broker", True, "true or false")  # noqa: FBT003
+    """Whether these messages are kept there whole; they may name people."""
+    broker_group: Name = setting("Broker", "dpdau", A_NAME)
+    """The name under which the broker knows the consumers of this store; no other store's."""
+    broker_partitions: Partitions | None = setting("Broker", None, A_PARTITION_LIST)
+    """Which partitions one consumer reads; unless set, with NATS all of BROKER_SUBJECT in one \
+order, with Kafka what the group assigns."""
+    broker_batch_messages: int = setting(
+        "Broker", 1000, "a whole number from 1 to 100000", "messages", ge=1, le=100_000
+    )
+    """The most messages that are stored in one commit, and that are read ahead meanwhile."""
+    broker_linger_seconds: float = setting(
+        "Broker", 0.05, "a number from 0 to 10", "seconds", ge=0, le=10
+    )
+    """How long a batch waits for more messages after its first."""
+
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "Logs", "info", "debug, info, warning or error"
     )
@@ -257,6 +303,7 @@ keys are set, and loopback names only while none is (docs/security.md)."""
             *self._unfit_data(),
             *self._unfit_sketch(),
             *self._unfit_service(),
+            *self._unfit_broker(),
         ]
         if problems:
             raise SettingsError(problems)
@@ -308,6 +355,17 @@ keys are set, and loopback names only while none is (docs/security.md)."""
         for one, other in combinations(given, 2):
             if getattr(self, one) == getattr(self, other):
                 yield f"{other.upper()} equals {one.upper()}; expected a value of its own"
+
+    def _unfit_broker(self) -> Iterator[str]:
+        dead, read = self.broker_dead_subject, self.broker_subject
+        if f"{dead}.".startswith(f"{read}."):
+            yield self._unfit(
+                "broker_dead_subject", f"a subject outside of {self._quoted('broker_subject')}"
+            )
+        if (self.broker_user is None) != (self.broker_password is None):
+            yield "BROKER_USER and BROKER_PASSWORD are only of use together; expected both or neither"
+        if self.broker_credentials is not None and self.broker_user is not None:
+            yield self._unfit("broker_credentials", "no value beside BROKER_USER: either is enough")
 
     def _unfit(self, name: str, expected: str) -> str:
         return f"{name.upper()} is '{getattr(self, name)}'; expected {expected}"

@@ -14,6 +14,13 @@ from dpdau.errors.access import (
     UnauthorizedError,
 )
 from dpdau.errors.base import DpdauError
+from dpdau.errors.broker import (
+    BrokerRefusedError,
+    BrokerSetupError,
+    BrokerUnreachableError,
+    ExtraMissingError,
+    PartitionTakenError,
+)
 from dpdau.errors.connections import (
     CrossSiteError,
     HeadTooLargeError,
@@ -58,6 +65,7 @@ from dpdau.errors.store import (
     DatabaseUnreachableError,
     HeadNotKeptError,
     JournalDamagedError,
+    PositionMovedError,
     SecretMissingError,
     StoreBusyError,
     StoreCorruptError,
@@ -73,6 +81,9 @@ from dpdau.errors.store import (
 __all__ = [
     "BackupError",
     "BatchTooLargeError",
+    "BrokerRefusedError",
+    "BrokerSetupError",
+    "BrokerUnreachableError",
     "BudgetExhaustedError",
     "CalibrationError",
     "ClockLeaptError",
@@ -87,6 +98,7 @@ __all__ = [
     "ErasureNotFoundError",
     "ErasureUnfinishedError",
     "EventsRefusedError",
+    "ExtraMissingError",
     "FileUnreadableError",
     "ForbiddenError",
     "HastyRetentionError",
@@ -104,6 +116,8 @@ __all__ = [
     "MalformedRequestError",
     "OutOfMemoryError",
     "OverloadedError",
+    "PartitionTakenError",
+    "PositionMovedError",
     "RateLimitedError",
     "ReleaseNotFoundError",
     "RequestKeyReusedError",

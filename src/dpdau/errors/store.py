@@ -12,6 +12,7 @@ __all__ = [
     "DatabaseUnreachableError",
     "HeadNotKeptError",
     "JournalDamagedError",
+    "PositionMovedError",
     "SecretMissingError",
     "StoreBusyError",
     "StoreCorruptError",
@@ -201,6 +202,20 @@ class JournalDamagedError(StoreError):
             f"{path} is damaged: {reason}. Erasures reach the store but none is completed. If the "
             "store was not put back from a backup since, move this file away: it is written anew "
             "from the store. Otherwise put a copy of the file back first."
+        )
+
+
+class PositionMovedError(StoreError):
+    """The events of a stream do not follow on what the store has of it."""
+
+    slug = "position-moved"
+    title = "Position moved"
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"The store has another position in {source} than these events follow on: another "
+            "consumer stored some of them, or the store was put back from a backup. Nothing was "
+            "changed; read on from where the store is."
         )
 
 

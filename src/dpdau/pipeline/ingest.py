@@ -17,6 +17,7 @@ from dpdau.model.calendar import Calendar
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.erase import erase_pseudonyms, record_erasure
 from dpdau.pipeline.ports import Store, Transaction
+from dpdau.pipeline.positions import Advance
 from dpdau.pipeline.rekeying import admit
 
 __all__ = ["IngestOutcome", "Ingestor", "PseudonymousEvents"]
@@ -121,19 +122,32 @@ class Ingestor:
             return pseudonymous
         return pseudonymous.select(self._sampler.sampled(events.user_ids))
 
-    def apply(self, events: PseudonymousEvents) -> IngestOutcome:
+    def apply(self, events: PseudonymousEvents, advance: Advance | None = None) -> IngestOutcome:
         """Store events in one transaction, which is durable when this returns.
 
         The last operation wins per user and day, in order of arrival. Events of an erased
         person that are dated before the erasure are dropped and counted.
 
+        Args:
+            events: what is stored.
+            advance: the stretch of a stream that they are all of, if they come from one.
+
         Raises:
             WrongSecretError: if another process has replaced the secret; nothing was stored.
+            PositionMovedError: if the store does not stand where the stretch begins; likewise.
         """
         leaving = events.whole_user & ~events.adds
-        # People who leave or change their pseudonym concern more than the days of the events.
-        is_shared = not leaving.any() and events.previous is None and len(events) <= _MOST_EVENTS
+        # People who leave or change their pseudonym concern more than the days of the events, and
+        # a stretch of a stream comes after the one before it.
+        is_shared = (
+            advance is None
+            and events.previous is None
+            and not leaving.any()
+            and len(events) <= _MOST_EVENTS
+        )
         with self._store.write(shared=is_shared) as transaction:
+            if advance is not None:
+                advance.carry_out(transaction)
             admit(transaction, self._pseudonymizer, events.pseudonyms, events.previous)
             erased = 0
             if leaving.any():

@@ -12,12 +12,12 @@ from dpdau import __version__
 from dpdau.application import Application
 from dpdau.config import Settings
 from dpdau.errors import StoreError
+from dpdau.logs import described
 from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.admission import Admission
 from dpdau.service.auth import KeyRing
 from dpdau.service.context import ServiceContext
 from dpdau.service.limits import Limits
-from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.middleware import RequestMiddleware
 from dpdau.service.openapi import describe

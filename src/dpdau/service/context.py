@@ -9,9 +9,9 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from dpdau.application import Application
+from dpdau.logs import described
 from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.limits import Limits
-from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.verification import LedgerVerifier
 

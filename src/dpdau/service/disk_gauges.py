@@ -8,7 +8,7 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dpdau.service.logs import described
+from dpdau.logs import described
 from dpdau.store import BackupFolder
 
 __all__ = ["DiskGauges"]

@@ -11,8 +11,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dpdau.errors import DpdauError, OutOfMemoryError
+from dpdau.logs import described
 from dpdau.service.admission import Admission
-from dpdau.service.logs import described
 from dpdau.service.metrics import OTHER_METHOD, UNMATCHED, ServiceMetrics
 from dpdau.service.problems import REQUEST_ID, problem_response, unexpected_problem
 

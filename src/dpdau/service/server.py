@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from dpdau.bootstrap import build
 from dpdau.config import Settings
+from dpdau.logs import configure_logs
 from dpdau.service.app import create_app
 from dpdau.service.connections import ConnectionLimits, GuardedConfig
-from dpdau.service.logs import configure_logs
 
 __all__ = ["serve", "server_config"]
 

@@ -8,8 +8,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dpdau.application import Application
+from dpdau.logs import described
 from dpdau.model.releases import Metric as PublishedMetric
-from dpdau.service.logs import described
 
 __all__ = ["StoreGauges"]
 

@@ -8,8 +8,8 @@ import structlog
 from anyio import to_thread
 
 from dpdau.application import Application
+from dpdau.logs import described
 from dpdau.pipeline.upkeep import UpkeepReport
-from dpdau.service.logs import described
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.verification import LedgerVerifier
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from dpdau.application import Application
 from dpdau.errors import LedgerDamagedError
-from dpdau.service.logs import described
+from dpdau.logs import described
 from dpdau.views import VerificationView
 
 __all__ = ["LedgerVerifier", "Verified"]

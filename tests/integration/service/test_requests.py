@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import structlog
 
+from dpdau.logs import configure_logs
 from dpdau.service.admission import Admission
 from dpdau.service.auth import KeyRing
-from dpdau.service.logs import configure_logs
 from dpdau.service.metrics import ServiceMetrics
 from dpdau.service.middleware import RequestMiddleware
 from dpdau.service.verification import LedgerVerifier

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dpdau
 from dpdau.errors import StoreError
-from dpdau.service.logs import described
+from dpdau.logs import described
 
 PACKAGE = Path(dpdau.__file__).parent
 REFERENCE = Path(__file__).parents[3] / "docs" / "logs.md"

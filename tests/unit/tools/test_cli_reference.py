@@ -14,6 +14,7 @@ def test_every_command_has_its_section_and_an_example() -> None:
                 "serve",
                 "version",
                 "ingest",
+                "consume",
                 "generate-synthetic",
                 "simulate",
                 "dau",
