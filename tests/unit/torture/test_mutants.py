@@ -8,7 +8,7 @@ import pytest
 
 from _mutations import mutants_of
 
-DRIVER = Path(__file__).parents[3] / "torture" / "mutants.py"
+DRIVER = Path(__file__).parents[3] / "torture" / "mutation" / "mutants.py"
 MODULE = '''"""A module."""
 
 __all__ = ["at_most", "weighted"]

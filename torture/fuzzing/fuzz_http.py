@@ -1,6 +1,6 @@
 """Ask a service, for as long as you like, what it describes and what it does not.
 
-Run: python torture/fuzz_http.py [--seconds N] [--seed N] [--url URL [--pid PID]]
+Run: python torture/fuzzing/fuzz_http.py [--seconds N] [--seed N] [--url URL [--pid PID]]
 
 Starts services of its own, without keys and with, and asks them as `_described` and `_hostile` do.
 Prints what they answered, and their memory. Exits with 1 if any answer was a server's error, told of
