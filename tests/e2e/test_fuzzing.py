@@ -21,7 +21,7 @@ NEEDS_ATHERIS = pytest.mark.skipif(
 def fuzz_http(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own script
         [sys.executable, str(ROOT / "torture" / "fuzzing" / "fuzz_http.py"), *arguments],
-        env={"PYTHONPATH": str(ROOT / "bench"), "COLUMNS": "120"},
+        env={"PYTHONPATH": f"{ROOT / 'bench'}:{ROOT / 'torture'}", "COLUMNS": "120"},
         check=False,
         capture_output=True,
         text=True,
