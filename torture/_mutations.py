@@ -22,7 +22,7 @@ from libcst.metadata import (
     ParentNodeProvider,
     PositionProvider,
 )
-from mutmut.mutation.mutators import mutation_operators, operator_arg_removal, operator_string
+from mutmut.mutation.mutators import mutation_operators, operator_string
 
 __all__ = ["Mutant", "mutants_of"]
 
@@ -210,12 +210,11 @@ class _Collector(cst.CSTVisitor):
             yield cst.Pass()
         if isinstance(node, cst.BaseExpression) and self._is_condition(node):
             yield _negated(node)
+        if isinstance(node, cst.Call) and m.matches(node, _ERROR | _LOG):
+            yield from _without_values(node)
+            return
         for kind, operator in mutation_operators:
-            if not isinstance(node, kind):
-                continue
-            if operator is operator_arg_removal and self._is_spoken(node):
-                yield from _without_values(node)
-            else:
+            if isinstance(node, kind):
                 yield from operator(node)
 
     def _is_condition(self, node: cst.CSTNode) -> bool:

@@ -19,7 +19,7 @@ LEAST = 0
 def at_most(value: int, bound: int) -> int:
     """The value, or the bound if that is less."""
     if value < LEAST:
-        raise ValueError("No value is negative.")
+        raise ValueError("No value is negative.", value)
     return bound if value > bound else value
 
 
@@ -36,8 +36,9 @@ def test_nothing_is_more_than_the_bound():
 
 
 def test_nothing_is_negative():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError) as refusal:
         at_most(-1, 3)
+    assert -1 in refusal.value.args
 
 
 def test_weights_are_two_and_three():
@@ -46,6 +47,10 @@ def test_weights_are_two_and_three():
 EQUIVALENT = (
     "- `at_most`: `return bound if value > bound else value`"
     " → `return bound if value >= bound else value`"
+)
+VALUE_OF_AN_ERROR = (
+    '`at_most`: `raise ValueError("No value is negative.", value)`'
+    ' → `raise ValueError("No value is negative.", None)`'
 )
 
 
@@ -90,7 +95,7 @@ def test_what_the_tests_notice_is_killed_and_what_does_the_same_may_survive(
     found = drive(project)
     assert "→" not in found.stdout, found.stdout
     assert found.returncode == 0, found.stderr
-    assert "| sums | 12 | 12 | 11 |" in found.stdout
+    assert "| sums | 13 | 13 | 12 |" in found.stdout
 
 
 def test_a_wrong_list_is_an_error(project: Path) -> None:
@@ -107,7 +112,7 @@ def test_a_wrong_list_is_an_error(project: Path) -> None:
     assert "src/arithmetic.py `gone`: `a` → `b`" in gone
 
 
-def test_mutants_change_what_runs_and_no_words(project: Path) -> None:
+def test_mutants_change_what_runs_and_values_of_errors_but_no_words(project: Path) -> None:
     names = [mutant.name for mutant in mutants_of(project / "src" / "arithmetic.py", project)]
     assert sorted(names) == sorted(
         [
@@ -115,6 +120,7 @@ def test_mutants_change_what_runs_and_no_words(project: Path) -> None:
             "`LEAST = 0` → `LEAST = 1`",
             "`at_most`: `if value < LEAST:` → `if not (value < LEAST):`",
             "`at_most`: `if value < LEAST:` → `if value <= LEAST:`",
+            VALUE_OF_AN_ERROR,
             EQUIVALENT.removeprefix("- "),
             *(
                 "`at_most`: `return bound if value > bound else value` → "
