@@ -17,6 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -74,6 +75,7 @@ class Trial:
         source: the folder that holds the package.
         scope: the modules that may be changed.
         tests: files and folders.
+        around: contexts to be in while mutants are tried, each as `module:function`.
         workers: how many mutants are tried at a time.
         cache: where it is kept what tests reach.
     """
@@ -84,6 +86,7 @@ class Trial:
     source: Path
     scope: Sequence[Path]
     tests: Sequence[str]
+    around: Sequence[str]
     workers: int
     cache: Path
 
@@ -136,6 +139,14 @@ class _Collected:
         """Try every mutant instead of running the tests."""
         if session.testsfailed:
             return False
+        with ExitStack() as stack:
+            for name in self._trial.around:
+                module, _, function = name.partition(":")
+                stack.enter_context(getattr(importlib.import_module(module), function)())
+            self._try_all(session)
+        return True
+
+    def _try_all(self, session: pytest.Session) -> None:
         reach = _fresh_reach(self._trial, session.items)
         chooser = _Chooser(reach)
         functions = live_functions(self._trial.scope)
@@ -167,7 +178,6 @@ class _Collected:
                 outcome, test = _outcome(ended)
                 chooser.learn(ended.subject, test)
                 write(ended.subject, outcome, test, ended.seconds)
-        return True
 
 
 def _work(
