@@ -155,7 +155,7 @@ torture: $(DEVELOPMENT) ## try to break the product: kills and power cuts, and e
 	exit $$status
 
 # How many mutants of each area are tried; 0 for all of them.
-MUTANTS_SAMPLE ?= 200
+MUTANTS_SAMPLE ?= 150
 MUTANTS_WORKERS ?= 2
 
 .PHONY: mutants
