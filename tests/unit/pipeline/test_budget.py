@@ -125,7 +125,7 @@ class TestWhatIsKept:
             require(store, 0.25, kept=0.5)
         assert "kept for the period's own series" in refusal.value.message
         told = refusal.value.details
-        assert told["epsilon_cap"] == 1.0
+        assert (told["metric"], told["period"], told["epsilon_cap"]) == (Metric.DAU, "2025-10", 1.0)
         assert told["epsilon_spent"] == pytest.approx(0.8, abs=1e-5)
         assert told["epsilon_needed"] == pytest.approx(1.05, abs=1e-5)
 

@@ -1,14 +1,31 @@
 """Mutation testing, tried on a project of two functions."""
 
+import os
+import resource
+import select
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+import _trial
+from _forks import Task, run_in_forks
 from _mutations import mutants_of
 
 DRIVER = Path(__file__).parents[3] / "torture" / "mutants.py"
+FORKING = """
+import os, time
+from _forks import Task, run_in_forks
+
+def wait():
+    print(os.getpid(), flush=True)
+    time.sleep(3600)
+
+list(run_in_forks([Task("one", wait, 60.0)], 1, is_silent=False))
+"""
 MODULE = '''"""A module."""
 
 __all__ = ["at_most", "weighted"]
@@ -28,6 +45,7 @@ def weighted(one: int, other: int) -> int:
     return 2 * one + 3 * other
 '''
 TESTS = """import pytest
+import surroundings
 from arithmetic import at_most, weighted
 
 
@@ -42,7 +60,20 @@ def test_nothing_is_negative():
 
 
 def test_weights_are_two_and_three():
+    assert surroundings.are_there
     assert weighted(5, 7) == 31
+"""
+SURROUNDINGS = """from contextlib import contextmanager
+
+are_there = False
+
+
+@contextmanager
+def around():
+    global are_there
+    are_there = True
+    yield
+    are_there = False
 """
 EQUIVALENT = (
     "- `at_most`: `return bound if value > bound else value`"
@@ -59,10 +90,11 @@ def project(tmp_path: Path) -> Path:
     for name, text in {
         "src/arithmetic.py": MODULE,
         "tests/test_arithmetic.py": TESTS,
+        "support/surroundings.py": SURROUNDINGS,
         "docs/mutation-survivors.md": "",
         "pyproject.toml": """
             [tool.pytest.ini_options]
-            pythonpath = ["src"]
+            pythonpath = ["src", "support"]
             addopts = ["--import-mode=importlib"]
             [tool.mutants]
             options = []
@@ -70,6 +102,7 @@ def project(tmp_path: Path) -> Path:
             [tool.mutants.areas.sums]
             modules = ["src/*.py"]
             tests = ["tests"]
+            around = ["surroundings:around"]
         """,
     }.items():
         path = tmp_path / name
@@ -139,3 +172,28 @@ def test_mutants_change_what_runs_and_values_of_errors_but_no_words(project: Pat
             ),
         ]
     )
+
+
+def test_a_test_may_take_several_times_what_it_takes_on_the_product(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_trial, "_SPARE_SECONDS", 2.5)
+    watch = _trial._Watch({"a test": 0.5})  # noqa: SLF001 - it is what ends a mutant that hangs
+
+    def seconds_allowed() -> str:
+        watch.pytest_runtest_protocol(cast("Any", SimpleNamespace(nodeid="a test")))
+        return str(resource.getrlimit(resource.RLIMIT_CPU)[0])
+
+    (ended,) = run_in_forks([Task("a mutant", seconds_allowed, 60.0)], 1)
+    assert ended.answer == "7", ended.trouble
+
+
+def test_a_fork_ends_with_the_process_that_made_it() -> None:
+    with subprocess.Popen(  # noqa: S603 - the forks under test
+        [sys.executable, "-c", FORKING], cwd=DRIVER.parent, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        fork = os.pidfd_open(int(process.stdout.readline()))
+        process.kill()
+    assert select.select([fork], [], [], 60)[0]
+    os.close(fork)
