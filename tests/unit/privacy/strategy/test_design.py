@@ -49,6 +49,12 @@ def test_the_optimum_is_scaled_to_one_up_to_rounding() -> None:
     assert found.sensitivity_squared / SCALE**2 == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("days", [1, 2, 7, 31, 366])
+def test_a_plan_for_any_pattern_is_scaled_to_one_too(days: int) -> None:
+    found = design(days, UNBOUNDED)
+    assert found.sensitivity_squared / found.scale**2 == pytest.approx(1, abs=1e-4)
+
+
 def test_six_flips_a_month_are_within_a_thousandth_of_the_limit() -> None:
     found = design(31, Presence("runs", 3))
     assert 1 <= found.primal / found.dual <= 1.001
