@@ -171,6 +171,9 @@ class TestBudgetsOfAnError:
         assert cached(question()).best.mechanism is Mechanism.CONTINUAL
         assert cached(question(days=2)).best.mechanism is Mechanism.LAPLACE
 
+    def test_a_forecast_says_what_was_asked(self) -> None:
+        assert cached(question()).question == question()
+
     def test_a_loose_target_needs_no_less_than_what_can_be_planned_with(self) -> None:
         found = answered(users=10**12, target=users(1e12))
         assert {each.epsilon_for_target for each in found.values()} == {SMALLEST_EPSILON}
