@@ -1,12 +1,13 @@
 """When the second copy of the ledger's head is moved, and what is checked before a row is added."""
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from dpdau.errors import HeadNotKeptError, LedgerDamagedError, StoreError
-from dpdau.model.ledger import LedgerRow
+from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.head import remembered_in
 from dpdau.privacy.charges import PureCharge
@@ -49,8 +50,8 @@ def append(store: MemoryStore) -> None:
         transaction.append_ledger(next_row(transaction.ledger_head()))
 
 
-def next_row(newest: LedgerRow | None) -> LedgerRow:
-    row = ledger_row(1) if newest is None else ledger_row(newest.sequence + 1)
+def next_row(newest: LedgerRow | None, **fields: Any) -> LedgerRow:
+    row = ledger_row(1 if newest is None else newest.sequence + 1, **fields)
     row = msgspec.structs.replace(
         row,
         charge=PureCharge(0.1).to_dict(),
@@ -107,6 +108,33 @@ def test_a_row_is_in_the_copy_when_its_transaction_has_ended(
         with guard.write() as transaction:
             transaction.append_ledger(next_row(transaction.ledger_head()))
         assert covered(head) == sequence
+
+
+def test_once_a_loss_is_acknowledged_the_copy_follows_the_ledger_that_is_there(
+    head: CountedHead,
+) -> None:
+    lost, store = MemoryStore(), MemoryStore()
+    for _ in range(3):
+        append(lost)
+    LedgerGuard(lost, head).cover()
+    append(store)
+    remembered = remembered_in(head.read())
+    assert remembered is not None
+    loss = {
+        "remembered": {"sequence": remembered.sequence, "hash": remembered.hash},
+        "ended_series": [],
+        "closed_through": None,
+    }
+    with store.write() as transaction:
+        row = next_row(transaction.ledger_head(), kind=LedgerKind.ACKNOWLEDGEMENT, body=loss)
+        transaction.append_ledger(row)
+    guard = LedgerGuard(store, head)
+    guard.check()
+    guard.keep()
+    for sequence in (2, 3, 4, 5):
+        assert covered(head) == sequence
+        append(store)
+        guard.cover()
 
 
 def test_nothing_is_appended_behind_a_row_that_was_changed(
