@@ -111,6 +111,14 @@ class TestWhatFits:
         with pytest.raises(BudgetExhaustedError, match=r"is ε = 1\.4"):
             require(store, 0.41)
 
+    def test_the_cap_in_force_is_that_of_the_metric_and_period(self, store: MemoryStore) -> None:
+        raise_cap(store, 1.4)
+        with store.read() as reader:
+            budget = Budget(RULES)
+            assert budget.cap(reader, Metric.DAU, "2025-10") == 1.4
+            assert budget.cap(reader, Metric.DAU, "2025-11") == 1.0
+            assert budget.cap(reader, Metric.MAU, "2025-10") == 2.0
+
     def test_it_is_accounted_at_its_own_delta(self, store: MemoryStore) -> None:
         # At δ = 0.3 a charge of ε = 1.25 alone is no more than ε = 1.
         generous = replace(RULES, delta=0.3)
