@@ -15,6 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(LOCK_FLAGS)
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
+# Each folder is a place that modules are imported from, as in pyproject.toml.
+TORTURE := torture $(patsubst %/,%,$(sort $(wildcard torture/[a-z]*/)))
 # All of pyproject.toml that development needs.
 EXTRAS := dev bench broker docs eval fuzz load mutation postgres
 # As in pyproject.toml; pip-compile leaves out what stands behind an extra's requirement.
@@ -76,7 +78,7 @@ lint: $(DEVELOPMENT) types settings ## check style, types, layers, spelling, gen
 
 .PHONY: types
 types: $(DEVELOPMENT)
-	MYPYPATH=src:tools:bench:eval:load:torture $(BIN)/mypy src tools $(BENCHES) eval load torture
+	MYPYPATH=src:tools:bench:eval:load:$(subst $() ,:,$(TORTURE)) $(BIN)/mypy src tools $(BENCHES) eval load torture
 
 .PHONY: settings
 settings: $(DEVELOPMENT)
@@ -124,7 +126,7 @@ SOAK_USERS ?= 1000000
 
 .PHONY: soak
 soak: $(DEVELOPMENT) ## let a service live through a month of simulated days at the highest rate (20 minutes)
-	@PYTHONPATH=bench $(BIN)/python torture/soak.py --days $(SOAK_DAYS) --seconds $(SOAK_SECONDS) \
+	@PYTHONPATH=bench:torture $(BIN)/python torture/endurance/soak.py --days $(SOAK_DAYS) --seconds $(SOAK_SECONDS) \
 		--users $(SOAK_USERS)
 
 # Each part of it takes so long.
@@ -133,8 +135,8 @@ FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: $(DEVELOPMENT) ## throw what nobody foresaw at the service and at every reader and decoder
 	@status=0; \
-	PYTHONPATH=bench $(BIN)/python torture/fuzz_http.py --seconds $(FUZZ_SECONDS) || status=1; \
-	$(BIN)/python torture/fuzz_parsers.py --seconds $(FUZZ_SECONDS) || status=1; \
+	PYTHONPATH=bench:torture $(BIN)/python torture/fuzzing/fuzz_http.py --seconds $(FUZZ_SECONDS) || status=1; \
+	$(BIN)/python torture/fuzzing/fuzz_parsers.py --seconds $(FUZZ_SECONDS) || status=1; \
 	exit $$status
 
 # See docs/reliability.md. TORTURE_SEED makes the same choices of kills again; the machine tries so
@@ -146,11 +148,11 @@ MACHINE_STEPS ?= 50
 
 .PHONY: torture
 torture: $(DEVELOPMENT) ## try to break the product: kills and power cuts, and every use of it in any order
-	@status=0; export PYTHONPATH=bench; \
-	$(BIN)/python torture/kills.py --kills $(TORTURE_KILLS) --keep \
+	@status=0; export PYTHONPATH=bench:torture; \
+	$(BIN)/python torture/crashes/kills.py --kills $(TORTURE_KILLS) --keep \
 		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) || status=1; \
 	for what in '' --faults; do \
-		$(BIN)/python torture/machine.py $$what --examples $(MACHINE_EXAMPLES) \
+		$(BIN)/python torture/state_machine/machine.py $$what --examples $(MACHINE_EXAMPLES) \
 			--steps $(MACHINE_STEPS) || status=1; done; \
 	exit $$status
 
@@ -160,7 +162,7 @@ MUTANTS_WORKERS ?= 2
 
 .PHONY: mutants
 mutants: $(DEVELOPMENT) ## change the product in one place after another and see that the tests notice
-	@$(BIN)/python torture/mutants.py --sample $(MUTANTS_SAMPLE) --workers $(MUTANTS_WORKERS)
+	@$(BIN)/python torture/mutation/mutants.py --sample $(MUTANTS_SAMPLE) --workers $(MUTANTS_WORKERS)
 
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)

@@ -20,8 +20,8 @@ NEEDS_ATHERIS = pytest.mark.skipif(
 
 def fuzz_http(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, str(ROOT / "torture" / "fuzz_http.py"), *arguments],
-        env={"PYTHONPATH": str(ROOT / "bench"), "COLUMNS": "120"},
+        [sys.executable, str(ROOT / "torture" / "fuzzing" / "fuzz_http.py"), *arguments],
+        env={"PYTHONPATH": f"{ROOT / 'bench'}:{ROOT / 'torture'}", "COLUMNS": "120"},
         check=False,
         capture_output=True,
         text=True,

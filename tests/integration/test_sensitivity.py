@@ -134,6 +134,7 @@ def measured_vectors(
             clock.advance(days=1)
             if day not in silent or day == DAYS - 1:
                 list(app.publish())
+            assert app.eraser.finish() == 0
             Retention(app.store).drop(app.calendar.accepted_days()[0])
     return vectors
 

@@ -30,6 +30,8 @@ def test_every_command_has_its_section_and_an_example() -> None:
                 "backup",
                 "restore",
                 "doctor",
+                "migrate-store",
+                "erase-again",
                 "sketch export",
                 "sketch import",
             ),

@@ -15,7 +15,7 @@ import _trial
 from _forks import Task, run_in_forks
 from _mutations import mutants_of
 
-DRIVER = Path(__file__).parents[3] / "torture" / "mutants.py"
+DRIVER = Path(__file__).parents[3] / "torture" / "mutation" / "mutants.py"
 FORKING = """
 import os, time
 from _forks import Task, run_in_forks

@@ -14,8 +14,8 @@ from _verdicts import Verdict
 
 __all__ = ["DOCUMENT", "RESULTS", "Soak", "drawn", "table", "write"]
 
-RESULTS = Path(__file__).with_name("results")
-DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
+RESULTS = Path(__file__).parents[1] / "results"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 _IMAGE = Path("images") / "soak.svg"
 _MARKED = re.compile(r"(?P<begin><!-- table soak -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 _ACCENT, _OTHER, _MUTED = "#0b62a4", "#d55e00", "#6e7781"

@@ -54,14 +54,14 @@ class Birth(TypedDict):
 
 
 _clocks: list[Path] = []
-# The others take the function from its module when they are imported.
-calendar.utc_now = lambda: now(_clocks[0])
-# Months pass in a second here; tests/e2e/faults/test_clock.py has clocks that leap.
-leaps.BELIEVED_AFTER = timedelta(0)
 
 
 def _import_all(presences: Sequence[str]) -> None:
-    """Import what any command needs, and design what takes seconds."""
+    """Import what any command needs, under clocks of files, and design what takes seconds."""
+    # The others take these from their modules when they are imported.
+    calendar.utc_now = lambda: now(_clocks[0])
+    # Months pass in a second here; tests/e2e/faults/test_clock.py has clocks that leap.
+    leaps.BELIEVED_AFTER = timedelta(0)
     import dpdau.cli  # noqa: PLC0415
     import dpdau.maintenance.backup  # noqa: PLC0415
     import dpdau.maintenance.doctor  # noqa: PLC0415

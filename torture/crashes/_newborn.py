@@ -93,9 +93,10 @@ class Cradle:
         """
         self._preload = {"LD_PRELOAD": " ".join(map(str, preload))}
         self._collect_orphans(collect=True)
+        path = ":".join(filter(None, sys.path))
         self._parent = subprocess.Popen(
             [sys.executable, *launcher],
-            env=environment_with(**self._preload),
+            env=environment_with(PYTHONPATH=path, **self._preload),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

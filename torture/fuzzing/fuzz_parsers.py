@@ -1,6 +1,6 @@
 """Let coverage-guided fuzzers search for bytes on which a reader or decoder fails.
 
-Run: python torture/fuzz_parsers.py [TARGET ...] [--seconds N] [--folder DIRECTORY]
+Run: python torture/fuzzing/fuzz_parsers.py [TARGET ...] [--seconds N] [--folder DIRECTORY]
 
 Each target (all by default) runs in a process of its own, under atheris: libFuzzer, told by
 instrumented bytecode what an input reached. What it learned is kept in the folder and used by the
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "fuzz", "main"]
 
-_FOLDER = Path(__file__).parents[1] / "build" / "fuzz"
+_FOLDER = Path(__file__).parents[2] / "build" / "fuzz"
 _DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+).*?corp: (\d+)/.*?exec/s: (\d+) rss: (\d+)Mb")
 _KEPT = re.compile(r"Test unit written to (\S+)")
 _SHOWN_LINES = 25

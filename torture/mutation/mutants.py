@@ -1,6 +1,6 @@
 """Whether the tests notice that the product was changed: mutation testing.
 
-Run: make mutants, or `python torture/mutants.py --help`.
+Run: make mutants, or `python torture/mutation/mutants.py --help`.
 
 Exits with 1 if a mutant survives for which docs/mutation-survivors.md has no reason, if one that is
 listed there was killed or is gone, or if fewer than nine of ten are killed in an area.
@@ -24,7 +24,7 @@ from _trial import Trial, Verdict, tried
 
 __all__ = ["main"]
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _SURVIVORS = "docs/mutation-survivors.md"
 _LEAST_RATE = 0.9
 

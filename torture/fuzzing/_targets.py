@@ -64,7 +64,7 @@ def require(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a s
 @cache
 def folder() -> Path:
     """Where targets keep files, in memory if there is room; gone when the process ends."""
-    memory = Path("/dev/shm")  # noqa: S108 # nosec B108 - a folder of our own in it
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own in it # nosec B108
     kept = TemporaryDirectory(prefix="dpdau-fuzz-", dir=memory if memory.is_dir() else None)
     _KEPT.append(kept)
     return Path(kept.name)

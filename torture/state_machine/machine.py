@@ -1,6 +1,6 @@
 """Drive the whole product over HTTP and by its commands, in any order, beside a model of sets.
 
-Run: make torture, or PYTHONPATH=bench python torture/machine.py --help
+Run: make torture, or PYTHONPATH=bench:torture python torture/state_machine/machine.py --help
 """
 
 import argparse

@@ -167,7 +167,7 @@ def hostile_requests(paths: Mapping[str, Sequence[str]], seed: int) -> Iterator[
         paths: the templates of a service's paths, with the methods of each.
         seed: any number.
     """
-    chance = random.Random(seed)  # nosec B311 - it hides nothing
+    chance = random.Random(seed)
     seeds = [each for target in TARGETS for each in target.seeds() if len(each) < _MOST_BYTES]
     while True:
         yield _made(chance, paths, seeds)
