@@ -157,7 +157,7 @@ torture: $(DEVELOPMENT) ## try to break the product: kills and power cuts, and e
 	exit $$status
 
 # How many mutants of each area are tried; 0 for all of them.
-MUTANTS_SAMPLE ?= 400
+MUTANTS_SAMPLE ?= 150
 MUTANTS_WORKERS ?= 2
 
 .PHONY: mutants

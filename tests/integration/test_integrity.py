@@ -322,12 +322,47 @@ def test_private_state_that_does_not_fit_is_found(
         app.verify()
 
 
-def test_private_state_without_a_series_is_found(tmp_path: Path) -> None:
+def test_a_series_that_an_acknowledgement_had_ended_before_is_found(
+    app: Application, store: MemoryStore
+) -> None:
+    def end_first(rows: Rows) -> None:
+        opened = rows[find(rows, SERIES.series_id)]
+        body = {
+            "who": "Ada",
+            "why": "the disk died",
+            "remembered": None,
+            "nothing_lost": False,
+            "ended_series": [{"series_id": SERIES.series_id, "period": PERIOD}],
+            "closed_through": None,
+        }
+        rows.insert(
+            0,
+            msgspec.structs.replace(
+                opened, kind=LedgerKind.ACKNOWLEDGEMENT, subject="a loss", charge=None, body=body
+            ),
+        )
+
+    forge(store, end_first)
+    with pytest.raises(LedgerDamagedError, match=r"row 2: .* an acknowledgement had ended that"):
+        app.verify()
+
+
+def test_private_state_without_a_series_is_found_and_the_newest_row_named(
+    app: Application, store: MemoryStore
+) -> None:
+    with store.write() as transaction:
+        transaction.put_series_state(SeriesKey(Metric.MAU, 7, PERIOD), SeriesState((0,), None))
+    newest = len(app.ledger())
+    with pytest.raises(LedgerDamagedError, match=f"row {newest}: .* which was never opened"):
+        app.verify()
+
+
+def test_private_state_in_an_empty_ledger_is_found(tmp_path: Path) -> None:
     store = MemoryStore()
     with application(tmp_path, store=store, **SETTINGS) as app:
         with store.write() as transaction:
             transaction.put_series_state(SERIES, SeriesState((0,), None))
-        with pytest.raises(LedgerDamagedError, match="which was never opened"):
+        with pytest.raises(LedgerDamagedError, match=r"row 0: .* which was never opened"):
             app.verify()
 
 

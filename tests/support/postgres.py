@@ -16,7 +16,7 @@ import psycopg
 
 from _harness import free_port
 
-__all__ = ["PostgresServer", "postgres_programs", "postgres_server"]
+__all__ = ["PostgresServer", "postgres_programs", "postgres_server", "shared_server"]
 
 _USERS = ("postgres", "nobody")
 _SETTINGS = {
@@ -93,9 +93,26 @@ class PostgresServer:
         _run([str(self.programs / "pg_ctl"), "--pgdata", str(self.data), "--silent", *arguments])
 
 
+_shared: list[PostgresServer] = []
+
+
+@contextmanager
+def shared_server() -> Iterator[None]:
+    """Until the context ends, `postgres_server` gives one and the same, also in forks."""
+    with postgres_server() as server:
+        _shared.append(server)
+        try:
+            yield
+        finally:
+            _shared.remove(server)
+
+
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A server until the context ends, with a superuser called `tests`."""
+    if _shared:
+        yield _shared[0]
+        return
     programs = postgres_programs()
     assert programs is not None
     folder, port = Path(tempfile.mkdtemp(prefix="dpdau-postgres-")), free_port()

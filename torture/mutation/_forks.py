@@ -1,5 +1,6 @@
 """Work in forks of this process, each of which is ended if it takes too long."""
 
+import ctypes
 import os
 import resource
 import select
@@ -20,6 +21,7 @@ __all__ = ["Ended", "Task", "run_in_forks"]
 T = TypeVar("T")
 _ANSWER = "answer"
 _TROUBLE = "trouble"
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ def _work(task: Task[T], folder: Path, *, is_silent: bool) -> NoReturn:
     """Do a task in the fork, which never returns."""
     try:
         os.setpgid(0, 0)
+        # Whoever ends the parent ends this too, and what that has forked in turn.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if is_silent:
             silence = os.open(os.devnull, os.O_RDWR)
             for descriptor in range(3):

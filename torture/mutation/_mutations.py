@@ -5,8 +5,8 @@ and a condition is turned round. What no test should tell apart is left as it is
 
 - annotations, decorators, heads of classes, docstrings, `__all__`, imports, type variables and
   casts;
-- words: what an error or a line of the log says and names. Of any other text one mutant is made,
-  not three;
+- words: the texts of an error, and whatever a line of the log says and names. Of any other text one
+  mutant is made, not three;
 - bodies of protocols and blocks under `TYPE_CHECKING`, which never run.
 """
 
@@ -22,7 +22,7 @@ from libcst.metadata import (
     ParentNodeProvider,
     PositionProvider,
 )
-from mutmut.mutation.mutators import mutation_operators, operator_arg_removal, operator_string
+from mutmut.mutation.mutators import mutation_operators, operator_string
 
 __all__ = ["Mutant", "mutants_of"]
 
@@ -141,11 +141,12 @@ _NEVER_LIKE: dict[type[cst.CSTNode], m.BaseMatcherNode] = {
     cst.If: m.If(test=m.Name("TYPE_CHECKING")),
 }
 # Calls whose texts are for people: errors, whether raised or not, and lines of a log.
-_SPOKEN = m.Call(
+_ERROR = m.Call(
     func=m.Name(m.MatchIfTrue(lambda name: name.endswith(("Error", "Warning", "Finding"))))
     | m.Attribute(attr=m.Name(m.MatchIfTrue(lambda name: name.endswith("Error"))))
-    | m.Attribute(value=m.OneOf(m.Name("_log"), m.Name("log"), m.Name("logger")))
 )
+_LOG = m.Call(func=m.Attribute(value=m.OneOf(m.Name("_log"), m.Name("log"), m.Name("logger"))))
+_TEXT = m.SimpleString() | m.FormattedString() | m.ConcatenatedString()
 _CALL_ALONE = m.SimpleStatementLine(body=[m.Expr(value=m.Call() | m.Await() | m.Yield())])
 
 
@@ -198,7 +199,7 @@ class _Collector(cst.CSTVisitor):
 
     def _is_spoken(self, node: cst.CSTNode) -> bool:
         is_call = isinstance(node, cst.Call)
-        return isinstance(node, cst.Raise) or (is_call and m.matches(node, _SPOKEN))
+        return isinstance(node, cst.Raise) or (is_call and m.matches(node, _ERROR | _LOG))
 
     def _replacements(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         if isinstance(node, cst.SimpleString):
@@ -209,10 +210,11 @@ class _Collector(cst.CSTVisitor):
             yield cst.Pass()
         if isinstance(node, cst.BaseExpression) and self._is_condition(node):
             yield _negated(node)
+        if isinstance(node, cst.Call) and m.matches(node, _ERROR | _LOG):
+            yield from _without_values(node)
+            return
         for kind, operator in mutation_operators:
-            if isinstance(node, kind) and not (
-                operator is operator_arg_removal and m.matches(node, _SPOKEN)
-            ):
+            if isinstance(node, kind):
                 yield from operator(node)
 
     def _is_condition(self, node: cst.CSTNode) -> bool:
@@ -231,6 +233,16 @@ class _Collector(cst.CSTVisitor):
                 break
             around = self.get_metadata(ParentNodeProvider, around)
         return own.start.line, own.end.line
+
+
+def _without_values(call: cst.Call) -> Iterator[cst.Call]:
+    """An error without one of the values that it is given; of a line of the log, nothing."""
+    if m.matches(call, _LOG):
+        return
+    for at, argument in enumerate(call.args):
+        if not argument.star and not m.matches(argument.value, _TEXT | m.Name("None")):
+            without = argument.with_changes(value=cst.Name("None"))
+            yield call.with_changes(args=[*call.args[:at], without, *call.args[at + 1 :]])
 
 
 def _bare(node: cst.CSTNode, replacement: cst.CSTNode) -> cst.CSTNode:

@@ -10,10 +10,14 @@ but not yet the product.
 
 import gc
 import importlib
+import math
 import os
+import resource
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -71,6 +75,7 @@ class Trial:
         source: the folder that holds the package.
         scope: the modules that may be changed.
         tests: files and folders.
+        around: contexts to be in while mutants are tried, each as `module:function`.
         workers: how many mutants are tried at a time.
         cache: where it is kept what tests reach.
     """
@@ -81,6 +86,7 @@ class Trial:
     source: Path
     scope: Sequence[Path]
     tests: Sequence[str]
+    around: Sequence[str]
     workers: int
     cache: Path
 
@@ -133,6 +139,14 @@ class _Collected:
         """Try every mutant instead of running the tests."""
         if session.testsfailed:
             return False
+        with ExitStack() as stack:
+            for name in self._trial.around:
+                module, _, function = name.partition(":")
+                stack.enter_context(getattr(importlib.import_module(module), function)())
+            self._try_all(session)
+        return True
+
+    def _try_all(self, session: pytest.Session) -> None:
         reach = _fresh_reach(self._trial, session.items)
         chooser = _Chooser(reach)
         functions = live_functions(self._trial.scope)
@@ -157,19 +171,20 @@ class _Collected:
                         write(mutant, "unreached")
                     else:
                         chosen = [items[test] for test in tests]
-                        yield chooser.task(mutant, tests, _work(swapped, empty, chosen))
+                        work = _work(swapped, empty, chosen, _Watch(reach.seconds))
+                        yield chooser.task(mutant, tests, work)
 
             for ended in run_in_forks(tasks(), self._trial.workers):
                 outcome, test = _outcome(ended)
                 chooser.learn(ended.subject, test)
                 write(ended.subject, outcome, test, ended.seconds)
-        return True
 
 
 def _work(
     swapped: Sequence[tuple[FunctionType, CodeType]],
     empty: Sequence[Callable[[], None]],
     items: Sequence[pytest.Item],
+    watch: "_Watch",
 ) -> Callable[[], str]:
     """What a fork does: it puts code in place and runs tests until one fails."""
 
@@ -178,24 +193,32 @@ def _work(
             function.__code__ = code
         for clear in empty:
             clear()
-        failures = _Failures()
-        items[0].config.pluginmanager.register(failures)
-        run_items(items, until=lambda: bool(failures.first))
-        return failures.first or _SURVIVED
+        items[0].config.pluginmanager.register(watch)
+        run_items(items, until=lambda: bool(watch.failed))
+        return watch.failed or _SURVIVED
 
     return work
 
 
-class _Failures:
-    """A plugin that knows the first test that failed."""
+class _Watch:
+    """A plugin that knows the first test that failed, and ends the process if one hangs."""
 
-    def __init__(self) -> None:
-        self.first = ""
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        self.failed = ""
+        self._seconds = seconds
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Give a test several times what it takes on the product."""
+        may_take = _SPARE_SECONDS + _FACTOR * self._seconds.get(item.nodeid, 0.0)
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        until = math.ceil(time.process_time() + may_take)
+        resource.setrlimit(resource.RLIMIT_CPU, (min(until, most), most))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a failure of any part of a test."""
-        if report.failed and not self.first:
-            self.first = report.nodeid
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
 
 
 class _Chooser:
@@ -299,9 +322,9 @@ def _on_import(trial: Trial, mutants: Sequence[Mutant], reach: Reach) -> Iterato
 
             def work(finder: ChangedImport = finder, tests: Sequence[str] = tests) -> str:
                 sys.meta_path.insert(0, finder)
-                failures = _Failures()
-                status = trial.pytest(["-x", *tests], failures)
-                return failures.first or (f"status {status}" if status else _SURVIVED)
+                watch = _Watch(reach.seconds)
+                status = trial.pytest(["-x", *tests], watch)
+                return watch.failed or (f"status {status}" if status else _SURVIVED)
 
             yield chooser.task(mutant, tests, work, spare=30.0)
 

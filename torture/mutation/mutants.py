@@ -37,7 +37,8 @@ class _Project:
         root: the project's folder.
         options: for every run of pytest.
         libraries: what is imported before the product.
-        areas: by name, patterns of modules and the tests that are tried on them.
+        areas: by name, patterns of modules, the tests that are tried on them, and the contexts
+            that these need, if any.
     """
 
     root: Path
@@ -64,6 +65,7 @@ class _Project:
             source=self.root / "src",
             scope=self.modules(area),
             tests=self.areas[area]["tests"],
+            around=self.areas[area].get("around", ()),
             workers=workers,
             cache=build / f"{area}.json",
         )

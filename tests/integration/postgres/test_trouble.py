@@ -230,6 +230,16 @@ def test_content_that_is_none_is_told(
             read(reader)
 
 
+def test_a_broken_bitmap_is_found_and_its_day_named_before_it_is_changed(database: str) -> None:
+    with PostgresStore(database) as store:
+        with store.write() as transaction:
+            transaction.update_members(DAY, BitMap([1]), BitMap())
+        execute(database, "UPDATE membership SET bitmap = 'not a bitmap at all'")
+        told = f"a bitmap of day {DAY} is broken"
+        with pytest.raises(StoreCorruptError, match=told), store.write() as transaction:
+            transaction.update_members(DAY, BitMap([2]), BitMap())
+
+
 def test_an_error_of_any_other_kind_names_no_content(database: str) -> None:
     with PostgresStore(database) as store:
         execute(database, "DROP TABLE users")

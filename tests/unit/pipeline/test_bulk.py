@@ -59,6 +59,12 @@ def test_chunks_share_transactions_that_hold_at_least_the_size_of_a_group() -> N
     assert progress == [3, 4, 6]
 
 
+def test_a_group_that_is_just_full_is_stored_without_another_chunk() -> None:
+    ingestor = FakeIngestor()
+    ingest(ingestor, iter([chunk(4), chunk(6), chunk(1)]))
+    assert ingestor.transactions == [10, 1]
+
+
 class SamplingIngestor(FakeIngestor):
     """Keeps one user in two."""
 

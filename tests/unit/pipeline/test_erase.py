@@ -24,6 +24,7 @@ from dpdau.model.ledger import GENESIS_HASH
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor
 from dpdau.pipeline.ports import Tombstones
+from dpdau.pipeline.rotation import KEY_CHECK
 from dpdau.store import MemoryJournal, MemoryStore
 from support import Event, FakeClock, columns
 from support.stores import ledger_row
@@ -34,10 +35,11 @@ class NotedBackups:
     """Notes who has to be taken out of backups, and fails as long as it is told to."""
 
     erased: list[int] = field(default_factory=list)
+    key_checks: list[str | None] = field(default_factory=list)
     fails: bool = False
 
     def erase(self, tombstones: Tombstones, key_check: str | None) -> int:
-        assert key_check is None
+        self.key_checks.append(key_check)
         if self.fails:
             raise StoreError("a backup is broken")
         self.erased += tombstones.pseudonyms.tolist()
@@ -216,6 +218,12 @@ def test_a_key_lives_as_long_as_the_tombstones(place: Place) -> None:
 
 
 # --- when an erasure is done -----------------------------------------------------------------
+
+
+def test_the_name_of_an_erasure_is_sixteen_bytes_that_nobody_guesses(place: Place) -> None:
+    names = {place.eraser.erase(["ada"]).erasure.erasure_id for _ in range(9)}
+    assert len(names) == 9
+    assert {len(bytes.fromhex(name)) for name in names} == {16}
 
 
 def test_an_erasure_waits_for_its_purge(place: Place) -> None:
@@ -409,6 +417,14 @@ def test_an_erasure_is_done_only_after_backups_were_reached(place: Place) -> Non
     assert place.eraser.finish() == 0
     assert place.eraser.find(asked).is_finished
     assert place.backups.erased == [erased]
+
+
+def test_backups_are_told_by_which_secret_the_pseudonyms_were_made(place: Place) -> None:
+    with place.store.write() as transaction:
+        transaction.put_meta(KEY_CHECK, place.pseudonymizer.key_check_value)
+    place.eraser.erase(["ada"])
+    place.eraser.finish()
+    assert place.backups.key_checks == [place.pseudonymizer.key_check_value]
 
 
 def test_whom_a_process_erased_before_it_died_is_taken_out_of_backups_by_the_next(

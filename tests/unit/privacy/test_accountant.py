@@ -275,3 +275,7 @@ def test_a_delta_out_of_range_is_refused(delta: float) -> None:
 def test_a_renyi_order_out_of_range_is_refused(order: float) -> None:
     with pytest.raises(InvalidValueError, match="rdp_orders"):
         compose([], delta=1e-6, advanced_delta=1e-7, rdp_orders=(2, order))
+
+
+def test_the_names_of_compositions_are_those_that_are_documented() -> None:
+    assert sorted(CompositionMethod) == ["advanced", "gaussian", "naive", "pld", "rdp"]

@@ -164,6 +164,11 @@ def test_what_is_no_charge_is_refused(fields: dict[str, Any]) -> None:
         charge_from_dict(fields)
 
 
+def test_what_is_found_in_place_of_a_charge_is_named() -> None:
+    with pytest.raises(InvalidValueError, match=r"charge is \{'kind': 'uniform'\}; expected a lap"):
+        charge_from_dict({"kind": "uniform"})
+
+
 def test_the_library_s_conversion_gives_a_curve_s_epsilon() -> None:
     charge = GaussianCharge(8.06, 1)
     orders = np.linspace(2, 100, 200)

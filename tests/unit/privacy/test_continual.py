@@ -122,5 +122,5 @@ def test_totals_beyond_64_bits_are_refused_and_not_shown() -> None:
 
 @pytest.mark.parametrize("coverage", [0.0, 1.0])
 def test_a_coverage_is_between_zero_and_one(coverage: float) -> None:
-    with pytest.raises(InvalidValueError, match="coverage"):
+    with pytest.raises(InvalidValueError, match=f"coverage is {coverage}; "):
         half_widths(PLAN, coverage)

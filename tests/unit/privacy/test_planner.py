@@ -1,5 +1,6 @@
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from dpdau.errors import InvalidValueError
 from dpdau.model.counting import EXACT, Counting, CountVariance
 from dpdau.model.releases import Mechanism, Metric, SketchKind
 from dpdau.privacy.accountant import compose
-from dpdau.privacy.continual import standard_errors
+from dpdau.privacy.continual import half_widths, standard_errors
 from dpdau.privacy.forecasts import Forecast, MechanismForecast
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.gaussian_curve import gaussian_epsilon
@@ -170,6 +171,9 @@ class TestBudgetsOfAnError:
         assert cached(question()).best.mechanism is Mechanism.CONTINUAL
         assert cached(question(days=2)).best.mechanism is Mechanism.LAPLACE
 
+    def test_a_forecast_says_what_was_asked(self) -> None:
+        assert cached(question()).question == question()
+
     def test_a_loose_target_needs_no_less_than_what_can_be_planned_with(self) -> None:
         found = answered(users=10**12, target=users(1e12))
         assert {each.epsilon_for_target for each in found.values()} == {SMALLEST_EPSILON}
@@ -276,6 +280,21 @@ class TestSketches:
         assert needed is not None
         found = answered(counting=SAMPLE, epsilon=needed)[mechanism]
         assert found.std_error == pytest.approx(target, rel=2e-3)
+
+    def test_intervals_are_wider_by_what_a_sample_leaves_open(self) -> None:
+        found = answered(counting=SAMPLE, users=1_000_000)
+        sample = NormalDist().inv_cdf(0.975) * math.sqrt(1_000_000 * (2**4 - 1))
+        noise = half_widths(make_plan(MONTH, UNBOUNDED, 2.4, 1e-6, sensitivity=2**4))
+        series = math.hypot(math.sqrt(np.mean(noise**2)), sample)
+        assert found[Mechanism.CONTINUAL].half_width_95 == pytest.approx(series, rel=1e-6)
+        for mechanism, kind in (
+            (Mechanism.GAUSSIAN, partial(GaussianMechanism.calibrate, delta=1e-6)),
+            (Mechanism.LAPLACE, LaplaceMechanism.calibrate),
+        ):
+            epsilon = found[mechanism].release_epsilon
+            assert epsilon is not None
+            wide = math.hypot(kind(epsilon, sensitivity=2**4).half_width(), sample)
+            assert found[mechanism].half_width_95 == pytest.approx(wide, rel=1e-6)
 
     def test_a_target_below_the_sample_s_error_is_out_of_reach(self) -> None:
         with pytest.raises(InvalidValueError, match="which no mechanism reaches"):

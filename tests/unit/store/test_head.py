@@ -34,7 +34,7 @@ def test_a_copy_in_memory_behaves_the_same() -> None:
     copy = MemoryHead()
     assert copy.read() is None
     copy.replace(lambda content: b"one" if content is None else b"wrong")
-    copy.replace(lambda _: None)
+    copy.replace(lambda content: None if content == b"one" else b"wrong")
     assert copy.read() == b"one"
 
 

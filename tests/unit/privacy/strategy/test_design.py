@@ -8,7 +8,7 @@ from dpdau.errors import InvalidValueError
 from dpdau.privacy.strategy import Presence
 from dpdau.privacy.strategy import design as design_module
 from dpdau.privacy.strategy.design import design
-from dpdau.privacy.strategy.factor import inverse, reversed_cholesky
+from dpdau.privacy.strategy.factor import SCALE, inverse, reversed_cholesky
 from dpdau.privacy.strategy.flat import optimal_beta
 from dpdau.privacy.strategy.optimum import Optimum, solve
 from dpdau.privacy.strategy.sensitivity import by_alternating_flips, by_enumeration, is_flat
@@ -40,6 +40,19 @@ def test_threads_that_want_the_same_design_share_one_search(
         found = list(threads.map(lambda _: design(*wanted), range(4)))
     assert searches == [13]
     assert all(each is found[0] for each in found)
+
+
+def test_the_optimum_is_scaled_to_one_up_to_rounding() -> None:
+    found = design(9, Presence("runs", 2))
+    assert found.scale == SCALE
+    assert found.sensitivity_squared < SCALE**2, "rounding took a little of it"
+    assert found.sensitivity_squared / SCALE**2 == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("days", [1, 2, 7, 31, 366])
+def test_a_plan_for_any_pattern_is_scaled_to_one_too(days: int) -> None:
+    found = design(days, UNBOUNDED)
+    assert found.sensitivity_squared / found.scale**2 == pytest.approx(1, abs=1e-4)
 
 
 def test_six_flips_a_month_are_within_a_thousandth_of_the_limit() -> None:

@@ -17,7 +17,7 @@ def test_unbounded_presence_has_no_number_of_runs() -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="kind"):
+    with pytest.raises(InvalidValueError, match="kind is 'sometimes'"):
         Presence("sometimes")  # type: ignore[arg-type]
 
 
