@@ -25,6 +25,7 @@ _USERS = 8
 _LIVES = 8
 _LOOK_SECONDS = 0.002
 _LONGEST_LIFE_SECONDS = 5.0
+_LONGEST_START_SECONDS = 40.0
 _LONGEST_MOMENT_SECONDS = 0.3
 # How likely something happens in a life, or to a directory.
 _OLD, _ROTATED, _RESTORED = 0.15, 0.08, 0.25
@@ -137,9 +138,13 @@ class Run(Stage):
 
     def _settles(self, service: Newborn) -> bool:
         """Wait until the first round of upkeep is over; says whether the service survives it."""
+        latest = time.monotonic() + _LONGEST_START_SECONDS
         while service.ended() is None:
             if _SETTLED in service.printed:
                 return True
+            if time.monotonic() > latest:
+                service.kill()
+                raise WrongError(f"the service never verified its ledger:\n{service.printed}")
             time.sleep(_LOOK_SECONDS)
         if service.ended() != KILLED or self._service.hit is None:
             raise WrongError(f"the service ended with {service.ended()}:\n{service.printed}")
