@@ -18,6 +18,7 @@ from dpdau.errors import (
 )
 from dpdau.formats import EventRules
 from dpdau.model.calendar import Calendar, Period
+from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import Metric, Release
 from dpdau.pipeline.budget import Budget
@@ -228,17 +229,11 @@ class Application:
 
         If purging the pages fails, the erasure stands and its state says that it is not done.
         """
-        requested = self.eraser.erase(user_ids, request_key)
-        with suppress(StoreError):
-            self.eraser.finish()
-        return self.erasure(requested.erasure.erasure_id)
+        return self._finished(self.eraser.erase(user_ids, request_key).erasure)
 
     def erase_again(self, since: date) -> ErasureView:
         """Erase again whom the journal knows since a day; see `Eraser.again`."""
-        erasure = self.eraser.again(since)
-        with suppress(StoreError):
-            self.eraser.finish()
-        return self.erasure(erasure.erasure_id)
+        return self._finished(self.eraser.again(since))
 
     def erasure(self, erasure_id: str) -> ErasureView:
         """The state of an erasure."""
@@ -318,6 +313,12 @@ class Application:
 
     def _guarantee(self, period: str, cap: float) -> GuaranteeView:
         return GuaranteeView(period=period, epsilon=cap, delta=self.budget.rules.delta)
+
+    def _finished(self, erasure: Erasure) -> ErasureView:
+        """The state of an erasure once it was tried to finish it."""
+        with suppress(StoreError):
+            self.eraser.finish()
+        return self.erasure(erasure.erasure_id)
 
     def _period(self, name: str) -> Period:
         """The accounting period with that name."""

@@ -24,7 +24,7 @@ import pytest
 
 from _process import Installation, Running
 from support.audience import KEYS, OUTSIDERS, Audience, Told, walk
-from support.service import event
+from support.service import NOISY_FIELDS, event
 
 NOON = datetime(2031, 6, 20, 12, tzinfo=UTC)
 TODAY = NOON.date()
@@ -60,15 +60,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
         "MAU_BUDGET_TOTAL": "1.2",
     },
 }
-NOISY = {
-    "estimate",
-    "estimate_raw",
-    "lower_95",
-    "upper_95",
-    "band_lower_95",
-    "band_upper_95",
-    "stickiness",
-}
+NOISY = NOISY_FIELDS | {"stickiness"}
 IN_WORDS = {"meaning", "certainty"}
 """Sentences of an explanation that state the value."""
 RANDOM = {"request_id", "erasure_id"}

@@ -27,11 +27,6 @@ Open = Callable[..., Application]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def opened(tmp_path: Path, clock: FakeClock) -> Iterator[Open]:
     applications: list[Application] = []
 
@@ -278,12 +273,10 @@ def test_a_damaged_journal_is_told_and_made_anew_once_it_is_moved_away(
     assert in_journal(app, tmp_path, "ada", "eve") == [True, True]
 
 
+@pytest.mark.usefixtures("leaps_are_believed")
 def test_a_journal_that_cannot_be_used_stops_neither_publication_nor_retention(
-    opened: Open, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Open, clock: FakeClock, tmp_path: Path
 ) -> None:
-    # More than a year passes at once.
-    for module in ("leaps", "upkeep"):
-        monkeypatch.setattr(f"dpdau.pipeline.{module}.BELIEVED_AFTER", timedelta(0))
     app = opened(mechanism_dau="continual", dau_budget_total=3.0, epsilon_dau=0.3)
     send(app, *(Event(user, TODAY) for user in USERS))
     (tmp_path / "erasures.journal").write_bytes(b"?")

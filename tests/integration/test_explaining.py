@@ -17,11 +17,6 @@ DAY = date(2025, 10, 7)
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def open_app(tmp_path: Path, store: MemoryStore) -> Iterator[Any]:
     opened: list[Application] = []
 

@@ -366,10 +366,10 @@ def test_private_state_in_an_empty_ledger_is_found(tmp_path: Path) -> None:
             app.verify()
 
 
+@pytest.mark.usefixtures("leaps_are_believed")
 def test_private_state_may_be_gone_once_its_retention_is_over(
-    tmp_path: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: MemoryStore
 ) -> None:
-    monkeypatch.setattr("dpdau.pipeline.upkeep.BELIEVED_AFTER", timedelta(0))
     clock = FakeClock(datetime(2027, 6, 1, 12, tzinfo=UTC))
     with application(tmp_path, store=store, clock=clock, **SETTINGS) as app:
         app.upkeep.run()

@@ -33,16 +33,6 @@ PER_RELEASE = {"mechanism_dau": "laplace", "mechanism_mau": "gaussian"}
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(datetime(2025, 11, 20, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def open_app(tmp_path: Path, clock: FakeClock, store: MemoryStore) -> Iterator[Any]:
     opened: list[Application] = []
 
@@ -529,15 +519,10 @@ class TestUpkeep:
         clock.advance(days=-364)
         assert app.release(Metric.DAU, TODAY).day == TODAY
 
+    @pytest.mark.usefixtures("leaps_are_believed")
     def test_activity_past_the_retention_is_dropped(
-        self,
-        open_app: Any,
-        clock: FakeClock,
-        store: MemoryStore,
-        monkeypatch: pytest.MonkeyPatch,
+        self, open_app: Any, clock: FakeClock, store: MemoryStore
     ) -> None:
-        for module in ("leaps", "upkeep"):
-            monkeypatch.setattr(f"dpdau.pipeline.{module}.BELIEVED_AFTER", timedelta(0))
         app = open_app()
         oldest = TODAY - timedelta(days=400)
         send(app, Event("ada", oldest), Event("ada", oldest + timedelta(days=1)))

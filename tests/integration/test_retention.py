@@ -33,11 +33,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def app(tmp_path: Path, store: Store, clock: FakeClock) -> Application:
     return application(
         tmp_path / "data", store=store, clock=clock, retention_days=RETENTION_DAYS, **EXACT

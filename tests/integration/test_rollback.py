@@ -41,11 +41,6 @@ SIGNED = {"who": "Ada", "why": "the disk died"}
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def start(tmp_path: Path, clock: FakeClock) -> Iterator[Callable[..., Application]]:
     opened: list[Application] = []
 

@@ -272,11 +272,8 @@ def test_the_status_tells_how_many_have_moved_and_what_to_do(counter: Counter) -
     assert "Unset HASH_SALT_SECRET_PREVIOUS" in app.rotation().next_step
 
 
-def test_people_who_never_return_are_forgotten_by_the_day_it_names(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("leaps", "upkeep"):
-        monkeypatch.setattr(f"dpdau.pipeline.{module}.BELIEVED_AFTER", timedelta(0))
+@pytest.mark.usefixtures("leaps_are_believed")
+def test_people_who_never_return_are_forgotten_by_the_day_it_names(counter: Counter) -> None:
     app = counter.start(BEFORE)
     send(app, *active("ada", day=TODAY + timedelta(days=1)))
     send(app, *active("bob"))

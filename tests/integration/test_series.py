@@ -1,7 +1,7 @@
 """Who is counted in a series, at which sensitivity and price, as the store and the ledger have it."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,6 @@ from support import Event, FakeClock, application, columns
 FIRST = date(2025, 11, 1)
 TODAY = date(2025, 11, 20)
 SERIES = SeriesKey(Metric.DAU, 1, "2025-11")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(datetime(2025, 11, 20, 12, tzinfo=UTC))
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
 
 
 @pytest.fixture

@@ -40,11 +40,6 @@ HLLPP = {
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def open_app(tmp_path: Path, store: MemoryStore) -> Iterator[Any]:
     opened: list[Application] = []
 

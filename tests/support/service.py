@@ -21,7 +21,26 @@ from dpdau.service import create_app
 from dpdau.store import MemoryStore
 from support.builders import EXACT, FakeClock
 
-__all__ = ["Client", "Service", "assert_problem", "event", "ndjson", "operations", "status"]
+__all__ = [
+    "NOISY_FIELDS",
+    "Client",
+    "Service",
+    "assert_problem",
+    "event",
+    "ndjson",
+    "operations",
+    "status",
+]
+
+NOISY_FIELDS = {
+    "estimate",
+    "estimate_raw",
+    "lower_95",
+    "upper_95",
+    "band_lower_95",
+    "band_upper_95",
+}
+"""Where the data shows in an answer, through noise."""
 
 STANDARD_MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
 

@@ -34,9 +34,8 @@ from dpdau.store.sqlite.partial import note_in
 __all__ = ["Moved", "move_store"]
 
 
-# What is the same of a store and of a copy to which nothing happened since.
+# What is the same, besides how much there is, of a store and of a copy as it was made.
 _SUMMARIES: tuple[Callable[[Reader], object], ...] = (
-    Copied.of,
     lambda reader: reader.ledger_head(),
     lambda reader: reader.index_bound(),
     lambda reader: reader.erasures(),
@@ -96,8 +95,7 @@ def move_store(
                 is_resumed = transaction.meta(KEY_CHECK) is not None
                 if not is_resumed:
                     copy_store(source.reader, transaction)
-                _require_same(path, source.reader, transaction)
-                copied = Copied.of(transaction)
+                copied = _require_same(path, source.reader, transaction)
                 verify(transaction, budget_rules_of(settings), first_kept)
             note_in(path, COPIED_ON, calendar.today().isoformat(), busy)
             put_in_place(path, former)
@@ -119,12 +117,16 @@ def _require_secret(settings: Settings, reader: Reader) -> None:
         raise WrongSecretError
 
 
-def _require_same(path: Path, source: Reader, target: Reader) -> None:
-    """Pass if a database has all that the store has, and nothing happened to it since."""
-    if any(summary(source) != summary(target) for summary in _SUMMARIES):
+def _require_same(path: Path, source: Reader, target: Reader) -> Copied:
+    """How much a database has, if it is all that the store has and nothing happened to it since."""
+    copied = Copied.of(target)
+    if copied != Copied.of(source) or any(
+        summary(source) != summary(target) for summary in _SUMMARIES
+    ):
         raise BackupError(
             path,
             "the database holds another store already, or this one as it was moved before and "
             "has gone on since. Name an empty database, or move the file away if the database "
             "is the store that is in use",
         )
+    return copied

@@ -40,6 +40,18 @@ class Tombstones:
             self.user_indices[positions],
         )
 
+    def indices_of(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The index that the tombstone of each pseudonym keeps; -1 for none.
+
+        Args:
+            pseudonyms: n distinct ones, in any order, all of these tombstones' among them.
+        """
+        order = np.argsort(pseudonyms)
+        indices = np.full(len(pseudonyms), -1, dtype=np.int64)
+        at = np.searchsorted(pseudonyms[order], self.pseudonyms)
+        indices[order[at]] = self.user_indices
+        return indices
+
     @classmethod
     def merged(cls, parts: Sequence["Tombstones"]) -> "Tombstones":
         """Several as one; where a person has more than one, the largest of each column holds.

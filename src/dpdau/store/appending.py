@@ -1,12 +1,21 @@
 """What every store demands of a row that is appended to its ledger."""
 
-from dpdau.model.ledger import LedgerRow
-from dpdau.pipeline.ports import Reader
+from typing import Protocol
+
+from dpdau.model.ledger import LedgerKind, LedgerRow
 
 __all__ = ["require_next"]
 
 
-def require_next(reader: Reader, row: LedgerRow) -> None:
+class _Ledger(Protocol):
+    """What is looked at of a transaction's view."""
+
+    def ledger_head(self) -> LedgerRow | None: ...
+
+    def ledger_row(self, kind: LedgerKind, subject: str) -> LedgerRow | None: ...
+
+
+def require_next(reader: _Ledger, row: LedgerRow) -> None:
     """Pass if a row continues the ledger that a transaction sees.
 
     Raises:

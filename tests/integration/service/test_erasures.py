@@ -234,12 +234,8 @@ def test_an_erasure_that_waits_has_no_receipt_yet(
     assert "not complete" in assert_problem(answer, 409, "erasure-unfinished")["detail"]
 
 
-def test_tombstones_are_kept_as_long_as_the_receipt_says(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # More than a year passes at once.
-    for module in ("leaps", "upkeep"):
-        monkeypatch.setattr(f"dpdau.pipeline.{module}.BELIEVED_AFTER", timedelta(0))
+@pytest.mark.usefixtures("leaps_are_believed")
+def test_tombstones_are_kept_as_long_as_the_receipt_says(service: Service) -> None:
     erasure = service.client.post("/erasure", json={"user_id": "ada"}).json()
     receipt = service.client.get(f"/erasure/{erasure['erasure_id']}/receipt").json()
     until = date.fromisoformat(receipt["kept"][0]["until"])

@@ -10,18 +10,10 @@ from typing import Any
 
 import pytest
 
-from support.service import Service, event
+from support.service import NOISY_FIELDS, Service, event
 
 TODAY = date(2025, 11, 20)
 YESTERDAY = TODAY - timedelta(days=1)
-NOISY = {
-    "estimate",
-    "estimate_raw",
-    "lower_95",
-    "upper_95",
-    "band_lower_95",
-    "band_upper_95",
-}
 RANDOM = {"erasure_id", "request_id"}
 PER_RELEASE = {
     "mechanism_dau": "laplace",
@@ -47,7 +39,7 @@ def without_noise(answer: Any) -> Any:
         return {
             name: without_noise(value)
             for name, value in answer.items()
-            if name not in NOISY | RANDOM
+            if name not in NOISY_FIELDS | RANDOM
         }
     return [without_noise(value) for value in answer] if isinstance(answer, list) else answer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dpdau.store import postgres, sqlite
+from dpdau.store import postgres, records, sqlite
 from dpdau.store.scripts import migration_scripts, named_queries
 from dpdau.store.sqlite.statements import migrations, query
 
@@ -17,7 +17,9 @@ CHOSEN = {
     "sqlite": {"ledger", "ledger_of_period"},
     "postgres": {"take_turn_shared", "take_turn_alone"},
 }
-NAME_IN_CODE = re.compile(r'\.(?:rows|row|each|run|run_for_each|bigints|counter)\(\s*"(\w+)"')
+NAME_IN_CODE = re.compile(
+    r'\.(?:rows|row|each|run|run_for_each|bigints|counter|_erasures?)\(\s*"(\w+)"'
+)
 
 
 def test_a_query_is_found_by_its_name() -> None:
@@ -34,7 +36,9 @@ def test_every_query_in_the_file_is_used_and_every_query_used_is_in_the_file(
     database: str,
 ) -> None:
     folder = Path(inspect.getfile(PACKAGES[database])).parent
-    code = "".join(file.read_text() for file in folder.glob("*.py"))
+    # What is the same for all databases asks for queries too.
+    files = [Path(inspect.getfile(records)), *folder.glob("*.py")]
+    code = "".join(file.read_text() for file in files)
     used = set(NAME_IN_CODE.findall(code)) | CHOSEN[database]
     assert used == set(named_queries(database))
 

@@ -17,18 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.model.erasures import Erasure
-from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
-from dpdau.store.appending import require_next
 from dpdau.store.postgres.reader import PostgresReader, signed
-from dpdau.store.records import (
-    erasure_parameters,
-    erasures_of,
-    ledger_parameters,
-    series_parameters,
-)
+from dpdau.store.records import RecordWriter, erasures_of, series_parameters
 from dpdau.store.sharding import NOBODY, parts
 
 __all__ = ["PostgresTransaction"]
@@ -36,7 +28,7 @@ __all__ = ["PostgresTransaction"]
 _LAST_DAY = date.max.toordinal()
 
 
-class PostgresTransaction(PostgresReader):
+class PostgresTransaction(PostgresReader, RecordWriter):
     """A view that may also change the database; it sees its own changes."""
 
     def allot_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -46,7 +38,7 @@ class PostgresTransaction(PostgresReader):
         if not unknown.any():
             return indices
         wanted = pseudonyms[unknown]
-        given = self._former_indices(wanted)
+        given = self.tombstones(wanted).indices_of(wanted)
         new = given < 0
         if new.any():
             given[new] = [number for (number,) in self._numbers(int(new.sum()))]
@@ -123,15 +115,6 @@ class PostgresTransaction(PostgresReader):
                 msgspec.structs.replace(erasure, request_key=None, request_digest=None)
             )
 
-    def append_ledger(self, row: LedgerRow) -> None:
-        """Append a row whose sequence continues the ledger.
-
-        Raises:
-            ValueError: if the sequence has a gap, or a row of that kind and subject exists.
-        """
-        require_next(self, row)
-        self._session.run("append_ledger", **ledger_parameters(row))
-
     def put_series_state(self, key: SeriesKey, state: SeriesState) -> None:
         """Add or replace the private state of a series."""
         encoded = msgspec.msgpack.encode(state)
@@ -140,21 +123,6 @@ class PostgresTransaction(PostgresReader):
     def drop_series_state(self, key: SeriesKey) -> None:
         """Remove the private state of a series whose period is complete."""
         self._session.run("drop_series_state", **series_parameters(key))
-
-    def put_erasure(self, erasure: Erasure) -> None:
-        """Add or replace an erasure's record."""
-        self._session.run("put_erasure", **erasure_parameters(erasure))
-
-    def put_meta(self, name: str, value: str) -> None:
-        """Add or replace a named value."""
-        self._session.run("put_meta", name=name, value=value)
-
-    def _former_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The indices that erased people get back; -1 for everyone else."""
-        tombstones = self.tombstones(pseudonyms)
-        pairs = zip(tombstones.pseudonyms.tolist(), tombstones.user_indices.tolist(), strict=True)
-        former = dict(pairs)
-        return np.array([former.get(each, -1) for each in pseudonyms.tolist()], dtype=np.int64)
 
     def _numbers(self, count: int) -> list[tuple[int]]:
         """Indices that were never given out before."""

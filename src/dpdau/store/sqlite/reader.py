@@ -4,23 +4,15 @@ from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
-from dpdau.model.releases import Metric, SeriesKey
-from dpdau.pipeline.ports import SeriesState, Tombstones
+from dpdau.model.releases import Metric
+from dpdau.pipeline.ports import Tombstones
 from dpdau.store.key_index import KeyIndex
-from dpdau.store.records import (
-    erasure_of,
-    erasures_of,
-    ledger_row_of,
-    series_keys_of,
-    series_parameters,
-)
+from dpdau.store.records import RecordReader, ledger_row_of
 from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Cells
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
@@ -31,8 +23,10 @@ from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 __all__ = ["SqliteReader"]
 
 
-class SqliteReader:
+class SqliteReader(RecordReader):
     """What a connection sees within its transaction."""
+
+    _session: Session
 
     def __init__(
         self, session: Session, snapshot: Snapshot, learn: Callable[[Snapshot], None]
@@ -114,64 +108,9 @@ class SqliteReader:
             )
         ]
 
-    def ledger_row(self, kind: LedgerKind, subject: str) -> LedgerRow | None:
-        """The row that records this subject."""
-        row = self._session.row("ledger_row", kind=kind, subject=subject)
-        return None if row is None else ledger_row_of(row)
-
-    def ledger_head(self) -> LedgerRow | None:
-        """The newest row."""
-        row = self._session.row("ledger_head")
-        return None if row is None else ledger_row_of(row)
-
-    def series_state(self, key: SeriesKey) -> SeriesState | None:
-        """The private state of a running series."""
-        row = self._session.row("series_state", **series_parameters(key))
-        if row is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(self._cells.content(row[0]), type=SeriesState)
-        except msgspec.MsgspecError as error:
-            raise self._session.corrupt(f"the state of {key} cannot be read") from error
-
-    def series_keys(self) -> list[SeriesKey]:
-        """The series that have private state."""
-        return series_keys_of(self._session.rows("series_keys"), self._session.corrupt)
-
-    def erasure(self, erasure_id: str) -> Erasure | None:
-        """The record of an erasure."""
-        return erasure_of(
-            self._session.row("erasure", erasure_id=erasure_id), self._session.corrupt
-        )
-
-    def erasure_of(self, request_key: str) -> Erasure | None:
-        """The record of the erasure that was requested under this key."""
-        return erasure_of(
-            self._session.row("erasure_of", request_key=request_key), self._session.corrupt
-        )
-
-    def erasures(self) -> list[Erasure]:
-        """The records of all erasures, oldest first."""
-        return erasures_of(self._session.rows("erasures"), self._session.corrupt)
-
-    def newest_erasures(self, count: int) -> list[Erasure]:
-        """The records of the last erasures requested, at most so many, newest first."""
-        return erasures_of(
-            self._session.rows("newest_erasures", count=count), self._session.corrupt
-        )
-
-    def unfinished_erasures(self) -> list[Erasure]:
-        """The erasures that were neither completed nor refused, oldest first."""
-        return erasures_of(self._session.rows("unfinished_erasures"), self._session.corrupt)
-
-    def meta(self, name: str) -> str | None:
-        """A named value that the store keeps about itself."""
-        row = self._session.row("meta", name=name)
-        return None if row is None else str(row[0])
-
-    def metas(self) -> dict[str, str]:
-        """All of them."""
-        return dict(self._session.rows("metas"))
+    def _unpacked(self, content: bytes) -> bytes:
+        """What a cell holds."""
+        return self._cells.content(content)
 
     def warm(self) -> None:
         """Read what is kept in memory: who is known, who was erased, and the newest days."""

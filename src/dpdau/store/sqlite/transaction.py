@@ -9,13 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from dpdau.model.erasures import Erasure
-from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
-from dpdau.store.appending import require_next
 from dpdau.store.key_index import KeyIndex
-from dpdau.store.records import erasure_parameters, ledger_parameters, series_parameters
+from dpdau.store.records import RecordWriter, series_parameters
 from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Place
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS
@@ -26,7 +23,7 @@ from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 __all__ = ["SqliteTransaction"]
 
 
-class SqliteTransaction(SqliteReader):
+class SqliteTransaction(SqliteReader, RecordWriter):
     """A view that may also change the file; it sees its own changes."""
 
     _has_changed = False
@@ -45,7 +42,7 @@ class SqliteTransaction(SqliteReader):
         if not unknown.any():
             return indices
         wanted = pseudonyms[unknown]
-        indices[unknown] = self._former_indices(wanted)
+        indices[unknown] = self.tombstones(wanted).indices_of(wanted)
         new = indices < 0
         indices[new] = self._take_numbers("next_user_index", int(new.sum()))
         self._put_users(wanted, indices[unknown])
@@ -159,15 +156,6 @@ class SqliteTransaction(SqliteReader):
             self._keep_tombstones(self._tombstone_numbers().put(expired))
         self._session.run("forget_requests", day=date.fromordinal(day).isoformat())
 
-    def append_ledger(self, row: LedgerRow) -> None:
-        """Append a row whose sequence continues the ledger.
-
-        Raises:
-            ValueError: if the sequence has a gap, or a row of that kind and subject exists.
-        """
-        require_next(self, row)
-        self._session.run("append_ledger", **ledger_parameters(row))
-
     def put_series_state(self, key: SeriesKey, state: SeriesState) -> None:
         """Add or replace the private state of a series."""
         place = self._cells.put(msgspec.msgpack.encode(state), self._series_place(key))
@@ -180,14 +168,6 @@ class SqliteTransaction(SqliteReader):
         place = self._series_place(key)
         self._cells.free([] if place is None else [place])
         self._session.run("drop_series_place", **series_parameters(key))
-
-    def put_erasure(self, erasure: Erasure) -> None:
-        """Add or replace an erasure's record."""
-        self._session.run("put_erasure", **erasure_parameters(erasure))
-
-    def put_meta(self, name: str, value: str) -> None:
-        """Add or replace a named value."""
-        self._session.run("put_meta", name=name, value=value)
 
     @property
     def _generation(self) -> int:
@@ -204,15 +184,6 @@ class SqliteTransaction(SqliteReader):
         self._snapshot = snapshot
         if not self._has_changed:
             self._learn(snapshot)
-
-    def _former_indices(self, pseudonyms: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The indices that erased people get back; -1 for everyone else."""
-        order = np.argsort(pseudonyms)
-        tombstones = self.tombstones(pseudonyms)
-        indices = np.full(len(pseudonyms), -1, dtype=np.int64)
-        at = np.searchsorted(pseudonyms[order], tombstones.pseudonyms)
-        indices[order[at]] = tombstones.user_indices
-        return indices
 
     def _take_numbers(self, name: str, count: int) -> NDArray[np.int64]:
         """Numbers that were never given out before."""
