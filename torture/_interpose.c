@@ -54,8 +54,8 @@ struct control {
 };
 
 /* As in _power.py: what stands in the undo log before the two paths and the bytes. */
-enum note { NOTE_DATA, NOTE_SYNCED, NOTE_CREATED, NOTE_UNLINKED, NOTE_RENAMED, NOTE_LINKED,
-            NOTE_MKDIR, NOTE_RMDIR };
+enum note { NOTE_DATA, NOTE_TRUNCATED, NOTE_SYNCED, NOTE_CREATED, NOTE_UNLINKED, NOTE_RENAMED,
+            NOTE_LINKED, NOTE_MKDIR, NOTE_RMDIR };
 
 struct note_head {
     uint32_t note;
@@ -244,7 +244,8 @@ static void note(struct note_head head, const char *path, const char *other, con
 }
 
 /* Notes what a range of an open file holds before it is overwritten or cut off. */
-static void note_range(int descriptor, const char *path, uint64_t offset, uint64_t length) {
+static void note_range(enum note what, int descriptor, const char *path, uint64_t offset,
+                       uint64_t length) {
     struct stat found;
     int kept = errno;
     if (fstat(descriptor, &found) || !S_ISREG(found.st_mode)) {
@@ -252,6 +253,8 @@ static void note_range(int descriptor, const char *path, uint64_t offset, uint64
         return;
     }
     uint64_t size = (uint64_t)found.st_size;
+    if (what == NOTE_TRUNCATED && offset == size)
+        return;
     uint64_t held = offset >= size ? 0 : length < size - offset ? length : size - offset;
     char *bytes = held ? malloc(held) : NULL;
     if (held && !bytes)
@@ -270,7 +273,7 @@ static void note_range(int descriptor, const char *path, uint64_t offset, uint64
         if (reading != descriptor)
             syscall(SYS_close, reading);
     }
-    note((struct note_head){.note = NOTE_DATA, .inode = found.st_ino, .offset = offset,
+    note((struct note_head){.note = what, .inode = found.st_ino, .offset = offset,
                             .size = size, .length = held},
          path, NULL, bytes);
     free(bytes);
@@ -330,7 +333,8 @@ static ssize_t written(int descriptor, const char *path, const void *bytes, size
     MEET(WRITE, path);
     begin_turn();
     if (undo_log >= 0)
-        note_range(descriptor, path, offset < 0 ? position(descriptor) : (uint64_t)offset, count);
+        note_range(NOTE_DATA, descriptor, path,
+                   offset < 0 ? position(descriptor) : (uint64_t)offset, count);
     if (wanted == DIE_TORN)
         count = torn(offset < 0 ? position(descriptor) : (uint64_t)offset, count);
     if (wanted == SHORTEN && count > 1)
@@ -381,7 +385,7 @@ static int cut(int descriptor, const char *path, off_t length) {
     MEET(TRUNCATE, path);
     begin_turn();
     if (undo_log >= 0)
-        note_range(descriptor, path, (uint64_t)length, UINT64_MAX);
+        note_range(NOTE_TRUNCATED, descriptor, path, (uint64_t)length, UINT64_MAX);
     int done = (int)syscall(SYS_ftruncate, descriptor, length);
     end_turn();
     LEAVE;
@@ -465,7 +469,7 @@ static int opened(int folder, const char *name, const char *path, int flags, mod
     if (empties && undo_log >= 0) {
         int descriptor = (int)syscall(SYS_openat, folder, name, O_RDWR | O_CLOEXEC);
         if (descriptor >= 0) {
-            note_range(descriptor, path, 0, UINT64_MAX);
+            note_range(NOTE_TRUNCATED, descriptor, path, 0, UINT64_MAX);
             syscall(SYS_close, descriptor);
         }
     }

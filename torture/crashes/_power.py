@@ -8,6 +8,8 @@ changes the files to what they might be after a power cut:
 - Names that were given, taken or changed since their folder's last fsync are kept up to a moment
   and lost from then on, as a file system with a journal does it. An fsync of a file does not
   make its name durable, an fsync of a folder nothing but the names in it.
+- So are truncations since a file's last fsync. Where one is lost, the blocks that it freed are as
+  they were before it, all of them, and what was written into the file afterwards is lost too.
 """
 
 import os
@@ -31,6 +33,7 @@ class _Note(IntEnum):
     """As `enum note` of the library."""
 
     DATA = 0
+    TRUNCATED = auto()
     SYNCED = auto()
     CREATED = auto()
     UNLINKED = auto()
@@ -139,7 +142,7 @@ def _unsynced(
     names: list[_Record] = []
     for record in records:
         match record.note:
-            case _Note.DATA:
+            case _Note.DATA | _Note.TRUNCATED:
                 content.setdefault(record.inode, []).append(record)
             case _Note.SYNCED:
                 former = content.pop(record.inode, [])
@@ -182,17 +185,36 @@ def _undo_content(
     path: Path, records: list[_Record], random: Random, kept: Kept, moment: int
 ) -> None:
     """Give a file the content that the power left it."""
-    written = path.read_bytes()
-    durable = bytearray(written)
-    for record in reversed(records):
-        if kept is Kept.BEFORE and record.at < moment:
-            break
-        _undo_write(durable, record)
+    durable = bytearray(path.read_bytes())
     if kept is Kept.BLOCKS:
-        durable = _mixed(bytes(durable), written, random)
+        lost = next((n for n, each in enumerate(records) if _is_lost(each, moment)), len(records))
+        for record in reversed(records[lost:]):
+            _undo_write(durable, record)
+        durable = _mixed(_truncated(durable, records[:lost]), bytes(durable), random)
+    else:
+        for record in reversed(records):
+            if kept is Kept.BEFORE and record.at < moment:
+                break
+            _undo_write(durable, record)
     with path.open("r+b") as file:
         file.write(durable)
         file.truncate(len(durable))
+
+
+def _is_lost(record: _Record, moment: int) -> bool:
+    return record.note is _Note.TRUNCATED and record.at >= moment
+
+
+def _truncated(written: bytearray, records: list[_Record]) -> bytes:
+    """A file before some changes, had its truncations alone been made."""
+    durable = bytearray(written)
+    for record in reversed(records):
+        _undo_write(durable, record)
+    for record in records:
+        if record.note is _Note.TRUNCATED:
+            del durable[record.offset :]
+            durable.extend(bytes(record.offset - len(durable)))
+    return bytes(durable)
 
 
 def _undo_write(content: bytearray, record: _Record) -> None:

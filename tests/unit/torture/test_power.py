@@ -111,6 +111,36 @@ def test_chance_keeps_some_of_what_was_not_synced(root: Path, kept: Kept) -> Non
     assert len(seen) > 1
 
 
+def test_a_truncation_is_lost_with_all_that_came_after_it_or_not_at_all(root: Path) -> None:
+    before = b"a" * 4096 * 4
+    seen = set()
+    for seed in range(12):
+        (root / "one").write_bytes(before)
+        lived(root, ONE + "os.ftruncate(one, 0); os.pwrite(one, b'b' * 32, 0)")
+        cut(root, Kept.BLOCKS, seed)
+        seen.add(content(root)["one"])
+    assert seen == {before, b"", bytes(32), b"b" * 32}
+
+
+def test_sqlite_survives_the_loss_of_a_log_that_was_emptied_and_begun_again(root: Path) -> None:
+    life = (
+        "db = sqlite3.connect('db', isolation_level=None)\n"
+        "db.execute('PRAGMA synchronous = FULL'); db.execute('PRAGMA journal_mode = WAL')\n"
+        "db.execute('CREATE TABLE t (x)'); db.execute('PRAGMA wal_checkpoint(TRUNCATE)')\n"
+        "for n in range(5): db.execute('INSERT INTO t VALUES (1)')\n"
+        "db.execute('PRAGMA wal_checkpoint(TRUNCATE)')\n"
+        # Dies with the header of the next log, and no more, on its way to the disk.
+        "log = os.open('db-wal', os.O_RDWR); os.pwrite(log, os.urandom(32), 0)\n"
+    )
+    for seed in range(30):
+        lived(root, life)
+        cut(root, Kept.BLOCKS, seed)
+        with closing(sqlite3.connect(root / "db")) as connection:
+            assert connection.execute("SELECT count(*) FROM t").fetchone() == (5,)
+        for name in content(root):
+            (root / name).unlink()
+
+
 def test_sqlite_keeps_its_promise_unless_syncs_lie(root: Path) -> None:
     def committed() -> int:
         with closing(sqlite3.connect(root / "db")) as connection:
