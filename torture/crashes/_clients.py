@@ -144,7 +144,8 @@ class Sender(_Requester):
         ]
         body = {"events": [_as_json(event) for event in events]}
         changed = after(self._client.people, events, self._today)
-        answer = self._change(changed, lambda: http.post("/event", json=body))
+        sent = " ".join(map(str, events))
+        answer = self._change(changed, sent, lambda: http.post("/event", json=body))
         if answer != {"accepted": len(events), "rejected": 0, "errors": []}:
             raise UnexpectedAnswerError(f"POST /event: {answer}")
 
@@ -157,7 +158,7 @@ class Sender(_Requester):
         def request() -> httpx.Response:
             return http.post("/erasure", json={"user_ids": users}, headers=headers)
 
-        answer = self._change(changed, request)
+        answer = self._change(changed, f"erase {' '.join(users)}", request)
         self._world.erasures[answer["erasure_id"]] = answer["state"] == "done"
         if keyed:
             # Nobody came back in between, so the same record is all there is to say.
@@ -165,8 +166,10 @@ class Sender(_Requester):
             if again["erasure_id"] != answer["erasure_id"]:
                 raise UnexpectedAnswerError(f"the same key made another erasure: {again}")
 
-    def _change(self, changed: Mapping[str, Person], send: Callable[[], httpx.Response]) -> Any:
-        self._client.sending(changed)
+    def _change(
+        self, changed: Mapping[str, Person], what: str, send: Callable[[], httpx.Response]
+    ) -> Any:
+        self._client.sending(changed, what)
         answer = _answer(send())
         self._client.answered(stored=True)
         return answer

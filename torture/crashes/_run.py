@@ -161,10 +161,13 @@ class Run(Stage):
             except httpx.TransportError:
                 if service.wait() != KILLED:
                     raise WrongError(f"the service ended:\n{service.printed}") from None
+                self._inquest.may_have_counted(self._today - timedelta(days=1))
                 self._died("publish", self._service)
                 return
             self._learn(self._service, "publish")
             self._publish(http)
+        # Seen now, before traffic changes what was counted.
+        self._require(self._inquest.ledger())
 
     def _die_in_traffic(self, service: Newborn, *, with_backup: bool) -> None:
         draw = self._random

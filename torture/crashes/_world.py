@@ -5,8 +5,10 @@ sent, at most one request has no answer when the service dies, and its people ar
 states: as before that request, or as after it.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 __all__ = ["NOBODY", "Client", "Event", "Person", "World", "after", "erased", "restored"]
 
@@ -28,6 +30,8 @@ class Person:
     is_gone: bool = False
 
 
+_REMEMBERED = 40
+
 NOBODY = Person()
 
 
@@ -39,6 +43,10 @@ class Event:
     day: int
     add: bool = True
     whole_user: bool = False
+
+    def __str__(self) -> str:
+        sign = "+" if self.add else "erase from" if self.whole_user else "-"
+        return f"{self.user_id} {sign} {date.fromordinal(self.day)},"
 
 
 def after(people: Mapping[str, Person], events: Iterable[Event], today: int) -> dict[str, Person]:
@@ -76,9 +84,9 @@ def restored(
     for user_id, person in people.items():
         then = former.get(user_id, NOBODY)
         if person.recorded_on >= copied_on or person.erased_on > then.erased_on:
-            found[user_id] = replace(person, days=frozenset(), is_gone=True)
-        else:
             # Someone who came back may still be known, for the sake of a limiter.
+            found[user_id] = replace(person, days=frozenset())
+        else:
             found[user_id] = replace(
                 then,
                 erased_on=person.erased_on,
@@ -99,20 +107,24 @@ class Client:
     Attributes:
         people: as its last answered request left them.
         pending: as the request without an answer would leave those whom it concerns.
+        history: its last requests and their answers.
     """
 
     people: dict[str, Person]
     pending: dict[str, Person] = field(default_factory=dict)
+    history: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
-    def sending(self, changed: Mapping[str, Person]) -> None:
+    def sending(self, changed: Mapping[str, Person], what: str) -> None:
         """A request is about to be sent."""
         self.pending = dict(changed)
+        self.history.append(what)
 
     def answered(self, *, stored: bool) -> None:
         """It was answered: carried out, or refused as a whole."""
         if stored:
             self.people |= self.pending
         self.pending = {}
+        self.history.append("answered")
 
     @property
     def candidates(self) -> Sequence[Mapping[str, Person]]:

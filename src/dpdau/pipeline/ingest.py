@@ -219,9 +219,15 @@ def _last_per_user_and_day(user: NDArray[np.intp], days: NDArray[np.int32]) -> N
 
     One sort of day, user and position in one integer is several times faster than sorts that
     have to be stable or to return an order.
+
+    Args:
+        user: of each event, a number below `_MOST_EVENTS`; not bounded by how many events there
+            are, since some may have been refused.
+        days: of each event.
     """
     position_bits = len(user).bit_length()
-    key = days.astype(np.int64) << position_bits | user
+    user_bits = int(user.max(initial=0)).bit_length()
+    key = days.astype(np.int64) << user_bits | user
     key = key << position_bits | np.arange(len(user))
     key.sort()
     pair = key >> position_bits

@@ -116,6 +116,41 @@ def test_an_event_dated_before_the_erasure_stays_refused_and_is_counted() -> Non
     assert pipeline.count(TODAY, 30) == pipeline.count(TODAY) == 1
 
 
+def test_events_beside_many_that_are_refused_are_all_stored() -> None:
+    """Whatever each person's place among those of the batch is, also among those refused."""
+    users = [f"user {number}" for number in range(40)]
+    erased, present = users[:32], users[32:]
+    for first in DAYS:
+        pipeline = Pipeline()
+        pipeline.eraser.erase(erased)
+        events = [Event(user, TODAY - timedelta(days=1)) for user in erased]
+        events += [Event(user, first - timedelta(days=at % 5)) for at, user in enumerate(present)]
+        outcome = pipeline.ingestor.apply(pipeline.ingestor.pseudonymize(columns(events)))
+        assert outcome.refused_after_erasure == len(erased)
+        found = [pipeline.count(first - timedelta(days=back)) for back in range(5)]
+        assert found == [2, 2, 2, 1, 1]
+
+
+@given(st.data())
+def test_batches_of_many_of_whom_some_were_erased_equal_plain_sets(data: st.DataObject) -> None:
+    users = [f"user {number}" for number in range(20)]
+    a_crowd = st.lists(
+        st.builds(Event, st.sampled_from(users), st.sampled_from(DAYS), st.booleans()), max_size=8
+    )
+    pipeline, oracle = Pipeline(), Oracle()
+    for _ in range(3):
+        erased = data.draw(st.sets(st.sampled_from(users), min_size=5, max_size=15))
+        pipeline.eraser.erase(sorted(erased))
+        for user_id in erased:
+            oracle.erase(user_id, TODAY)
+        yesterday = TODAY - timedelta(days=1)
+        batch = [*(Event(user_id, yesterday) for user_id in erased), *data.draw(a_crowd)]
+        pipeline.send(batch)
+        for event in batch:
+            oracle.apply(event)
+    assert counts_agree(pipeline, oracle)
+
+
 def test_a_returning_person_gets_the_former_index_and_nobody_else_does() -> None:
     pipeline = Pipeline()
     pipeline.send([Event("ada", TODAY), Event("grace", TODAY)])

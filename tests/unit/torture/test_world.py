@@ -42,7 +42,10 @@ def test_a_restore_brings_back_who_was_not_erased_since() -> None:
 
 def test_whoever_was_erased_on_the_day_of_the_copy_is_taken_out_of_it() -> None:
     then = {"ada": Person(frozenset({95}), 95, 95)}
-    assert restored(then, then, copied_on=95) == {"ada": Person(frozenset(), 95, 95, is_gone=True)}
+    # Who came back since may still be known.
+    assert restored(then, then, copied_on=95) == {"ada": Person(frozenset(), 95, 95)}
+    gone = {"ada": Person(frozenset(), 95, 95, is_gone=True)}
+    assert restored(gone, then, copied_on=95) == gone
 
 
 def test_a_request_without_an_answer_leaves_its_people_in_one_of_two_states() -> None:
@@ -50,12 +53,13 @@ def test_a_request_without_an_answer_leaves_its_people_in_one_of_two_states() ->
     world = World([client])
     assert client.candidates == [client.people]
     changed = after(client.people, [Event("ada", 99)], TODAY)
-    client.sending(changed)
+    client.sending(changed, "ada + 99")
     assert [each["ada"] for each in client.candidates] == [NOBODY, changed["ada"]]
     client.answered(stored=False)
     assert world.people == {"ada": NOBODY, "bob": NOBODY}
-    client.sending(changed)
+    client.sending(changed, "ada + 99")
     client.answered(stored=True)
     assert world.people["ada"] == changed["ada"]
+    assert list(client.history) == ["ada + 99", "answered"] * 2
     world.become({"ada": NOBODY, "bob": changed["ada"]})
     assert client.people["bob"] == changed["ada"]
