@@ -1,7 +1,7 @@
 """What a store says after a death, beside what it must say."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -81,6 +81,22 @@ class Inquest:
         with inspecting(database_of(self.settings), _BUSY_SECONDS) as store:
             yield from self._decide(self._found(store.reader))
             yield from self._nobody_else(store.reader)
+
+    def without_taken_out(self, people: Mapping[str, Person]) -> dict[str, Person]:
+        """People after a restore, less the days of whoever was taken out of the copy.
+
+        An erasure that a death left unfinished is completed in the copies with all tombstones of
+        about its day. So people who were erased then and came back before the copy was made may
+        be in it or not.
+        """
+        with inspecting(database_of(self.settings), _BUSY_SECONDS) as store:
+            found = self._found(store.reader)
+        return {
+            user: replace(person, days=frozenset())
+            if person.erased_on and not found[user].days
+            else person
+            for user, person in people.items()
+        }
 
     def ledger(self) -> Iterator[str]:
         """Whether all that was told is recorded once, paid for, and as it was told."""

@@ -292,7 +292,7 @@ class Run(Stage):
             self._world.become(before)
             if not list(self._inquest.people()):
                 return
-        self._world.become(then)
+        self._world.become(self._inquest.without_taken_out(then))
         self._require(self._inquest.people())
 
     def _rotate(self) -> None:
