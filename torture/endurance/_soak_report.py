@@ -1,5 +1,6 @@
 """What a soak found: kept as figures, drawn, and written into the documents."""
 
+import math
 import os
 import re
 import sys
@@ -125,7 +126,9 @@ def drawn(result: Soak) -> Figure:
         ("p99_ms", _OTHER, "ingestion, p99"),
         ("read_p99_ms", _MUTED, "readers, p99"),
     ):
-        latency.plot(numbers, _of(result.days, name), color=colour, marker=".", label=label)
+        # Nothing was read before the first day closed.
+        found = [value or math.nan for value in _of(result.days, name)]
+        latency.plot(numbers, found, color=colour, marker=".", label=label)
     latency.set_title("Latency, ms")
     for axes in (memory, files, rate, latency):
         axes.set_ylim(bottom=0)
