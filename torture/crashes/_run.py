@@ -278,6 +278,8 @@ class Run(Stage):
 
     def _restore(self) -> None:
         """Put a backup back, of which it is known what it holds."""
+        # What a killed service had written and not synced is seen, and may yet go with the power.
+        in_doubt = self._world.doubts()
         self._require(self._inquest.people())
         before = self._world.people
         present = [file for file in self._copies if file.exists()]
@@ -289,7 +291,7 @@ class Run(Stage):
         is_done = self._ended(self._begin("restore", str(file)), "restore")
         if not is_done:
             self._died("restore", self._command)
-            self._world.become(before)
+            self._world.doubt(in_doubt)
             if not list(self._inquest.people()):
                 return
         self._world.become(self._inquest.without_taken_out(then))

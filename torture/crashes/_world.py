@@ -156,6 +156,15 @@ class World:
             everyone |= client.people
         return everyone
 
+    def doubts(self) -> list[Client]:
+        """What each client knows now."""
+        return [replace(client) for client in self.clients]
+
+    def doubt(self, clients: Sequence[Client]) -> None:
+        """Let each client know what it knew then, and no more."""
+        for client, former in zip(self.clients, clients, strict=True):
+            client.people, client.pending = former.people, former.pending
+
     def become(self, people: Mapping[str, Person]) -> None:
         """Let everyone be as they are said to be."""
         for client in self.clients:

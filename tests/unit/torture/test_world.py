@@ -63,3 +63,13 @@ def test_a_request_without_an_answer_leaves_its_people_in_one_of_two_states() ->
     assert list(client.history) == ["ada + 99", "answered"] * 2
     world.become({"ada": NOBODY, "bob": changed["ada"]})
     assert client.people["bob"] == changed["ada"]
+
+
+def test_what_was_seen_may_be_put_in_doubt_again() -> None:
+    client = Client({"ada": NOBODY}, {"ada": Person(frozenset({99}))})
+    world = World([client])
+    doubts = world.doubts()
+    client.answered(stored=True)
+    world.become({"ada": NOBODY})
+    world.doubt(doubts)
+    assert [each["ada"] for each in client.candidates] == [NOBODY, Person(frozenset({99}))]
