@@ -158,7 +158,7 @@ class World:
 
     def doubts(self) -> list[Client]:
         """What each client knows now."""
-        return [replace(client) for client in self.clients]
+        return [replace(client, people=dict(client.people)) for client in self.clients]
 
     def doubt(self, clients: Sequence[Client]) -> None:
         """Let each client know what it knew then, and no more."""
