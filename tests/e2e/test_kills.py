@@ -10,9 +10,6 @@ from kills import main, torture
 from support.liars import EARLY_ANSWERS, LATE_ROWS
 
 KILLS = 50
-# One death in about two hundred is judged to have gone wrong, for reasons that are not all known
-# (docs/reliability.md). `make torture` tolerates none; a broken promise fails nearly every run here.
-TOLERATED = 2
 MOST_KILLS = 120
 SEED = 20_251_007
 LIARS = Path(__file__).parents[1] / "support" / "liars.py"
@@ -23,15 +20,12 @@ pytestmark = pytest.mark.slow
 def test_nothing_is_lost_or_half_done_after_fifty_deaths(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    main(["--kills", str(KILLS), "--seed", str(SEED)])
+    assert main(["--kills", str(KILLS), "--seed", str(SEED)]) == 0
     shown = capsys.readouterr().out
     assert "Deaths by call and file" in shown
     found = re.search(r"(\d+) deaths, \d+ of them with a power cut", shown)
     assert found is not None
     assert int(found[1]) >= KILLS
-    failed = re.search(r"^(\d+) failures\.$", shown, re.MULTILINE)
-    assert failed is not None
-    assert int(failed[1]) <= TOLERATED, shown
 
 
 def test_a_disk_that_forgets_what_was_synced_is_found_out(tmp_path: Path) -> None:
@@ -75,7 +69,7 @@ def test_values_that_leave_before_their_row_are_found_out(
 def test_a_single_run_is_repeated_by_its_seed(tmp_path: Path) -> None:
     report = torture(1_000, seed=1, folder=tmp_path, only="7-3", quiet=True)
     assert report.runs == 1
-    assert len(report.failures) <= 1
+    assert not report.failures
 
 
 def test_a_service_that_cannot_start_is_a_failure(tmp_path: Path) -> None:
