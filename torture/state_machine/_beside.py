@@ -307,8 +307,8 @@ class Beside(RuleBasedStateMachine):
 
     def _require_status(self, response: httpx.Response, expected: object) -> None:
         if isinstance(expected, Refused):
-            found = (response.status_code, response.json()["type"])
-            assert found == (expected.status, expected.slug), response.text
+            found = (response.status_code, response.json().get("type"))
+            assert found == (expected.status, expected.slug), (response.text, expected)
         else:
             assert response.status_code == HTTPStatus.OK, response.text
 

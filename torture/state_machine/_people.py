@@ -191,23 +191,10 @@ class PeopleRules(Beside):
     )
     def erase(self, *, users: list[str], key: str | None, as_lines: bool) -> None:
         """Ask that people are erased, perhaps under a key that was used before."""
+        self._did("erase", is_silent=True)
         if key is not None:
             # While the secret is replaced, keys from before may be known or not.
             key = f"{key} under secret {self.model.secrets}"
-        self._erase(users, key, as_lines=as_lines)
-
-    @precondition(lambda self: self.requests)
-    @rule(data=st.data(), again=st.booleans(), as_lines=st.booleans())
-    def erase_again(self, data: st.DataObject, *, again: bool, as_lines: bool) -> None:
-        """Send a request's key once more, for the same people or for others."""
-        key = data.draw(st.sampled_from(sorted(self.requests)))
-        if not key.endswith(f"secret {self.model.secrets}"):
-            return
-        named, _ = self.requests[key]
-        self._erase(sorted(named) if again else [STRANGER, USERS[0]], key, as_lines=as_lines)
-
-    def _erase(self, users: Sequence[str], key: str | None, *, as_lines: bool) -> None:
-        self._did("erase" if key not in self.requests else "erase again", is_silent=True)
         headers = {} if key is None else {"Idempotency-Key": f'"{key}"'}
         if as_lines:
             body = "".join(json.dumps(user) + "\n" for user in users).encode()
