@@ -5,7 +5,7 @@ from _stories import StoryRules
 __all__ = ["PRESENCES", "ProductMachine"]
 
 PRESENCES = [f"{runs}:{days}" for runs in (0, 1, 2) for days in (28, 29, 30, 31)]
-"""Whose strategies continual series may need, as `Nursery` takes them."""
+"""Whose strategies continual series may need, as `nursery` takes them."""
 
 
 class ProductMachine(StoryRules):

@@ -37,15 +37,23 @@ class StoryRules(PeopleRules, ValueRules, OperatorRules):
         self.be_active([user], back=0, days=1)
         self._count_today()
         for _ in range(returns):
-            if leaves == "by request":
-                self.erase(users=[user], key=None, as_lines=False)
-            elif leaves == "by event":
-                self._did("leave by event", is_silent=True)
-                today = self.model.today
-                self._send([Fact(user, today, add=False, whole=True)], scope="user")
+            self._leave(user, leaves)
             self._count_today()
             self.be_active([user], back=0, days=1)
             self._count_today()
+
+    def _leave(self, user: str, how: str) -> None:
+        if how == "in silence":
+            return
+        if how == "by request":
+            self.erase(users=[user], key=None, as_lines=False)
+        else:
+            self._did("leave by event", is_silent=True)
+            leaving = Fact(user, self.model.today, add=False, whole=True)
+            self._send([leaving], scope="user")
+        # Sent once more, what came before counts no more.
+        self.be_active([user], back=2, days=2)
+        self.product_and_model_agree()
 
     @rule(user=_user, is_erased=st.booleans(), kill=st.booleans())
     def go_back(self, user: str, *, is_erased: bool, kill: bool) -> None:
