@@ -29,7 +29,7 @@ def test_product_and_model_agree_whatever_is_done(variant: str, cradle: Cradle) 
         cradle,
         tally,
         examples=4,
-        steps=20,
+        steps=12,
         most_runs=1,
         derandomize=True,
         shrink=False,
@@ -40,7 +40,7 @@ def test_product_and_model_agree_whatever_is_done(variant: str, cradle: Cradle) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "fault", ["nobody moves to a new secret", "restored erasures are forgotten"]
+    "fault", ["nobody moves to a new secret", "returning people have new limits"]
 )
 def test_a_fault_is_found(fault: str, cradle: Cradle) -> None:
     needed = steps_to_find(fault, cradle, examples=5, steps=50, derandomize=True)
