@@ -156,13 +156,16 @@ torture: $(DEVELOPMENT) ## try to break the product: kills and power cuts, and e
 			--steps $(MACHINE_STEPS) || status=1; done; \
 	exit $$status
 
-# How many mutants of each area are tried; 0 for all of them.
+# How many mutants of each area are tried, and how many of their order are left out before; 0 tries
+# all of them.
 MUTANTS_SAMPLE ?= 150
+MUTANTS_SKIP ?= 0
 MUTANTS_WORKERS ?= 2
 
 .PHONY: mutants
 mutants: $(DEVELOPMENT) ## change the product in one place after another and see that the tests notice
-	@$(BIN)/python torture/mutation/mutants.py --sample $(MUTANTS_SAMPLE) --workers $(MUTANTS_WORKERS)
+	@$(BIN)/python torture/mutation/mutants.py --sample $(MUTANTS_SAMPLE) --skip $(MUTANTS_SKIP) \
+		--workers $(MUTANTS_WORKERS)
 
 .PHONY: eval
 eval: $(DEVELOPMENT) $(EXAMPLE) eval-rivals ## measure accuracy, rivals, attackers and the loss of privacy (half an hour)

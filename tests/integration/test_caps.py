@@ -56,6 +56,12 @@ def test_a_raise_holds_for_its_metric_and_period_only(app: Application) -> None:
     assert (statement.period, statement.epsilon_cap, statement.releases) == ("2025-11", 0.7, 0)
 
 
+def test_a_raise_is_measured_against_the_cap_of_its_own_metric(app: Application) -> None:
+    app.raise_cap(Metric.DAU, "2025-11", 5.0, **SIGNED)
+    assert app.raise_cap(Metric.MAU, "2025-11", 4.0, **SIGNED).epsilon_cap == 4.0
+    assert app.ledger()[-1].body["former_cap"] == 3.5
+
+
 def test_caps_rise_again_and_again_but_never_fall(app: Application) -> None:
     app.raise_cap(Metric.DAU, "2025-11", 0.7, **SIGNED)
     for lower in (0.7, 0.5, 0.3, 0.0, -1.0, float("nan"), float("inf")):

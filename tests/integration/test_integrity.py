@@ -278,6 +278,7 @@ def test_what_a_forger_changes_is_found_though_all_hashes_fit(
     with pytest.raises(LedgerDamagedError, match=reason) as fault:
         app.verify()
     assert f"at row {fault.value.sequence}:" in fault.value.message
+    assert ".." not in fault.value.message
     assert fault.value.exit_code == 9
 
 
@@ -322,10 +323,11 @@ def test_private_state_that_does_not_fit_is_found(
         app.verify()
 
 
-def test_a_series_that_an_acknowledgement_had_ended_before_is_found(
-    app: Application, store: MemoryStore
+@pytest.mark.parametrize(("place", "row"), [(0, 2), (1, 3)])
+def test_a_series_or_a_value_of_it_that_an_acknowledgement_had_ended_before_is_found(
+    app: Application, store: MemoryStore, place: int, row: int
 ) -> None:
-    def end_first(rows: Rows) -> None:
+    def end_early(rows: Rows) -> None:
         opened = rows[find(rows, SERIES.series_id)]
         body = {
             "who": "Ada",
@@ -336,14 +338,14 @@ def test_a_series_that_an_acknowledgement_had_ended_before_is_found(
             "closed_through": None,
         }
         rows.insert(
-            0,
+            place,
             msgspec.structs.replace(
                 opened, kind=LedgerKind.ACKNOWLEDGEMENT, subject="a loss", charge=None, body=body
             ),
         )
 
-    forge(store, end_first)
-    with pytest.raises(LedgerDamagedError, match=r"row 2: .* an acknowledgement had ended that"):
+    forge(store, end_early)
+    with pytest.raises(LedgerDamagedError, match=rf"row {row}: .* acknowledgement had ended that"):
         app.verify()
 
 

@@ -134,6 +134,7 @@ def test_what_cannot_be_planned_is_named(
     with pytest.raises(InvalidValueError) as failed:
         planned(open_app(), **request_)
     assert failed.value.parameter == name
+    assert "expected None" not in failed.value.message
 
 
 class TestAdvice:

@@ -67,7 +67,7 @@ def _record_late() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parents[2] / "torture" / "crashes"))
+    sys.path.append(str(Path(__file__).parents[2] / "torture"))
     import _cradle
 
     _cradle.main({EARLY_ANSWERS: _answer_early, LATE_ROWS: _record_late}[sys.argv[1]])

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for area in options.area or project.areas:
         paths = [path for path in project.modules(area) if options.module in str(path)]
         mutants = [mutant for path in paths for mutant in mutants_of(path, project.root)]
-        chosen = _sample(mutants, options.sample)
+        chosen = _sample(mutants, options.sample, options.skip)
         started = time.monotonic()
         verdicts = tried(project.trial(area, options.workers), chosen)
         row, rate = _row(area, len(mutants), verdicts, time.monotonic() - started)
@@ -97,20 +97,27 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--area", action="append", help="privacy, pipeline or ledger; all")
     parser.add_argument("--module", default="", help="only modules whose path has this in it")
     parser.add_argument("--sample", type=int, default=0, help="so many of each area; 0 for all")
+    parser.add_argument(
+        "--skip", type=int, default=0, help="leave out so many of each sample's order"
+    )
     parser.add_argument("--workers", type=int, default=1, help="how many at a time")
     parser.add_argument("--root", type=Path, default=_ROOT, help="another project's folder")
     return parser.parse_args(arguments)
 
 
-def _sample(mutants: Sequence[Mutant], size: int) -> list[Mutant]:
-    """So many mutants in the order of their digests: the same ones again, and any part at random."""
-    if not size or size >= len(mutants):
-        return list(mutants)
+def _sample(mutants: Sequence[Mutant], size: int, skip: int) -> list[Mutant]:
+    """So many mutants in the order of their digests: the same ones again, and any part at random.
+
+    Args:
+        mutants: all of them.
+        size: how many; 0 for all that are left.
+        skip: how many come before.
+    """
 
     def lot(mutant: Mutant) -> bytes:
         return hashlib.sha256(f"{mutant.path} {mutant.name}".encode()).digest()
 
-    return sorted(mutants, key=lot)[:size]
+    return sorted(mutants, key=lot)[skip : skip + size if size else None]
 
 
 def _row(area: str, total: int, verdicts: Sequence[Verdict], seconds: float) -> tuple[str, float]:

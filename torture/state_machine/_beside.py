@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from _model import DELTA, Model
+from _newborn import Cradle
 from _product import KEYS, Product, Tally
 from _terms import Backup, Fact, Refused, Rules
-from _warm import Nursery, WarmInstallation
+from _warm import WarmInstallation
 from _wire import WireEvent, encoded
 from dpdau.cli.exit_codes import PROBLEMS_FOUND
 from dpdau.privacy.charges import Charge, GaussianCharge
@@ -60,14 +61,14 @@ class Beside(RuleBasedStateMachine):
     """The product beside the model; subclasses say which product, and what is done with it.
 
     Attributes:
-        nursery: what starts its processes.
+        cradle: what starts its processes.
         tally: what was done.
         continual: whether both metrics are continual series, or released one by one and exact.
         most_runs: of a continual series with a limit.
         mutation: a fault of `_faulty` that the product has; None for the product as it is.
     """
 
-    nursery: ClassVar[Nursery]
+    cradle: ClassVar[Cradle]
     tally: ClassVar[Tally]
     continual: ClassVar[bool] = False
     most_runs: ClassVar[int] = 2
@@ -150,7 +151,7 @@ class Beside(RuleBasedStateMachine):
         )
         self.model = Model(rules, datetime.fromisoformat(start).replace(tzinfo=UTC))
         self.product = Product(
-            WarmInstallation(self.nursery, self.directory, settings, self.mutation), self.tally
+            WarmInstallation(self.cradle, self.directory, settings, self.mutation), self.tally
         )
         self.product.set_clock(self.model.now)
         self.product.set_secret(1, with_previous=False)
@@ -307,8 +308,8 @@ class Beside(RuleBasedStateMachine):
 
     def _require_status(self, response: httpx.Response, expected: object) -> None:
         if isinstance(expected, Refused):
-            found = (response.status_code, response.json()["type"])
-            assert found == (expected.status, expected.slug), response.text
+            found = (response.status_code, response.json().get("type"))
+            assert found == (expected.status, expected.slug), (response.text, expected)
         else:
             assert response.status_code == HTTPStatus.OK, response.text
 

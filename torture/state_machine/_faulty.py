@@ -16,7 +16,7 @@ from dpdau.pipeline.publish import Publisher
 from dpdau.pipeline.restoring import Remains
 from dpdau.store.sqlite.transaction import SqliteTransaction
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "Fault", "introduce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,11 @@ def _last_erasure_of_a_batch_keeps_its_day() -> None:
 
     for module in (erase, ingest):
         _put(module, "erase_pseudonyms", too_early)
+
+
+def introduce(fault: str) -> None:
+    """Give this process one of `FAULTS`."""
+    FAULTS[fault].introduce()
 
 
 def _put(owner: object, name: str, value: object) -> None:

@@ -1,14 +1,12 @@
 """The machine: every way to use the product, in any order, beside the model."""
 
-from _operators import OperatorRules
-from _people import PeopleRules
-from _values import ValueRules
+from _stories import StoryRules
 
 __all__ = ["PRESENCES", "ProductMachine"]
 
 PRESENCES = [f"{runs}:{days}" for runs in (0, 1, 2) for days in (28, 29, 30, 31)]
-"""Whose strategies continual series may need, as `Nursery` takes them."""
+"""Whose strategies continual series may need, as `nursery` takes them."""
 
 
-class ProductMachine(PeopleRules, ValueRules, OperatorRules):
+class ProductMachine(StoryRules):
     """All rules together; see `Beside` for what a subclass may choose."""

@@ -14,7 +14,7 @@ from _terms import Backup, Fact, Grave, Question, Refused, Rules, Told
 from dpdau.privacy.accountant import compose
 from dpdau.privacy.charges import Charge
 
-__all__ = ["DELTA", "Model"]
+__all__ = ["DELTA", "Model", "month_end"]
 
 DELTA = 1e-6
 _ADVANCED_DELTA = 1e-7
@@ -62,12 +62,16 @@ class Model:
         """The oldest day that is kept."""
         return self.today - timedelta(days=self.rules.retention_days)
 
-    def is_open(self, day: date) -> bool:
-        """Whether events may still be on their way."""
+    def closes_at(self, day: date) -> datetime:
+        """When all events of a day have come."""
         midnight = datetime.combine(
             day + timedelta(days=1), datetime.min.time(), self.rules.timezone
         )
-        return self.now < midnight.astimezone(UTC) + timedelta(hours=self.rules.lateness_hours)
+        return midnight.astimezone(UTC) + timedelta(hours=self.rules.lateness_hours)
+
+    def is_open(self, day: date) -> bool:
+        """Whether events may still be on their way."""
+        return self.now < self.closes_at(day)
 
     @property
     def last_closed(self) -> date:
@@ -208,14 +212,14 @@ class Model:
         """Publish the series of every period that a range touches."""
         end = min(end, self.last_closed)
         while start <= end:
-            last = _month_end(start)
+            last = month_end(start)
             if self._is_kept(start.replace(day=1), self._own_window(metric)):
                 yield from self.publish_period(metric, min(end, last))
             start = last + timedelta(days=1)
 
     def publish_period(self, metric: str, through: date) -> Iterator[Told]:
         """Publish the missing rows of a series up to a day of its period."""
-        period, days = through.strftime("%Y-%m"), _month_end(through).day
+        period, days = through.strftime("%Y-%m"), month_end(through).day
         while True:
             series = self.series.get((metric, period))
             row = 0 if series is None else len(series.totals)
@@ -251,15 +255,15 @@ class Model:
             date.fromisoformat(f"{period}-01")
             for (of, period), series in self.series.items()
             if of == metric
-            and len(series.totals) < _month_end(date.fromisoformat(f"{period}-01")).day
+            and len(series.totals) < month_end(date.fromisoformat(f"{period}-01")).day
         }
         first = self.created_on.replace(day=1)
         while self.created_on <= end and first <= end:
             firsts.add(first)
-            first = _month_end(first) + timedelta(days=1)
+            first = month_end(first) + timedelta(days=1)
         for first in sorted(firsts):
             if self._is_kept(first, self._own_window(metric)):
-                through = min(end, _month_end(first))
+                through = min(end, month_end(first))
                 if through >= first:
                     yield from self.publish_period(metric, through)
 
@@ -284,7 +288,7 @@ class Model:
             and (question.metric, period) not in self.series
             and self._is_kept(question.day.replace(day=1), self._own_window(question.metric))
         ):
-            kept = self.rules.series_prices[question.metric, _month_end(question.day).day]
+            kept = self.rules.series_prices[question.metric, month_end(question.day).day]
         self._pay(question.metric, period, self.rules.prices[question.metric], kept)
         former = self.newest.get(question)
         revision = 0 if former is None else former.revision + 1
@@ -345,6 +349,7 @@ def _epsilon(charges: tuple[Charge, ...]) -> float:
     return _known[charges]
 
 
-def _month_end(day: date) -> date:
+def month_end(day: date) -> date:
+    """The last day of a day's month."""
     following = day.replace(day=28) + timedelta(days=4)
     return following.replace(day=1) - timedelta(days=1)

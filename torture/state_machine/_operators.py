@@ -53,7 +53,9 @@ class OperatorRules(Beside):
         kept = [each for each in self.backups if each.content.made_on >= oldest]
         if not kept:
             return
-        chosen = kept[data.draw(st.integers(0, len(kept) - 1))]
+        self._put_back(kept[data.draw(st.integers(0, len(kept) - 1))], kill=kill)
+
+    def _put_back(self, chosen: Kept, *, kill: bool) -> None:
         self.product.stop(kill=kill)
         expected = self._foreseen(lambda: self.model.restore(chosen.content))
         ended = self.product.command("restore", str(chosen.path))

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import numpy as np
 
+from _newborn import Newborn
 from _terms import Grave
-from _warm import Ended, WarmInstallation, WarmService
+from _warm import Ended, WarmInstallation
 from dpdau.bootstrap import database_of
 from dpdau.config import load_settings
 from dpdau.hashing import Pseudonymizer
@@ -60,7 +61,7 @@ class Product:
     def __init__(self, installation: WarmInstallation, tally: Tally) -> None:
         self._installation = installation
         self._tally = tally
-        self._service: WarmService | None = None
+        self._service: Newborn | None = None
         self._client: httpx.Client | None = None
         self._secrets: list[str] = []
 
@@ -115,9 +116,10 @@ class Product:
         if self._service is None or self._client is None:
             return
         self._client.close()
-        status = self._service.kill() if kill else self._service.stop()
-        if not kill and status:
-            message = f"The service ended with {status}:\n{self._service.log.read_text()}"
+        if kill:
+            self._service.kill()
+        elif status := self._service.stop():
+            message = f"The service ended with {status}:\n{self._service.printed}"
             raise AssertionError(message)
         self._service = self._client = None
 

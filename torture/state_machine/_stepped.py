@@ -16,11 +16,12 @@ def done_file(rounds: Path) -> Path:
     return rounds.with_suffix(".done")
 
 
-def step_upkeep(rounds: Path) -> None:
+def step_upkeep(file: str) -> None:
     """Let this process do a round of upkeep whenever the number in a file has grown.
 
     It is the service's own task that calls, in its own thread; only the pause is another.
     """
+    rounds = Path(file)
     run = Upkeep.run
     finished = 0
 

@@ -1,96 +1,30 @@
-"""Installations whose processes start in a moment, since they are forked from one that is warm."""
+"""Installations whose processes start at once, with a clock and upkeep that others decide."""
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
 
-from _harness import environment_with
+from _cradle import Call
 from _launch import set_clock
-from _nursery import Birth
+from _newborn import Cradle, DiedAtBirthError, Newborn
 from _stepped import done_file
 
-__all__ = ["Ended", "Nursery", "WarmInstallation", "WarmService"]
+__all__ = ["Ended", "WarmInstallation", "nursery"]
 
 _SCRIPT = Path(__file__).with_name("_nursery.py")
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 _PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.01
 
 
-class Nursery:
-    """The process from which others are forked; leaving its context ends them all."""
+def nursery(presences: Sequence[str] = ()) -> Cradle:
+    """Where the processes of installations are born.
 
-    def __init__(self, presences: Sequence[str] = ()) -> None:
-        """Start it.
-
-        Args:
-            presences: RUNS:DAYS of strategies to design beforehand; 0 runs for no limit.
-        """
-        path = ":".join(filter(None, [str(_SCRIPT.parent), *sys.path]))
-        self._process = subprocess.Popen(
-            [sys.executable, str(_SCRIPT), *presences],
-            env=environment_with(PYTHONPATH=path),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._next = 0
-        self._pids: dict[int, int] = {}
-        self._statuses: dict[int, int] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End it and all that it started."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._process.wait(_PATIENCE_SECONDS)
-
-    def start(self, birth: Birth) -> tuple[int, int]:
-        """Start a process; returns its id here and the system's."""
-        self._next += 1
-        birth["id"] = self._next
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(birth).encode() + b"\n")
-        self._process.stdin.flush()
-        while self._next not in self._pids:
-            self._hear()
-        return self._next, self._pids[self._next]
-
-    def wait(self, number: int) -> int:
-        """Wait until a process has ended; returns its status."""
-        while number not in self._statuses:
-            self._hear()
-        return self._statuses[number]
-
-    def status(self, number: int) -> int | None:
-        """The status of a process that is known to have ended."""
-        return self._statuses.get(number)
-
-    def _hear(self) -> None:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            message = "the nursery has ended"
-            raise RuntimeError(message)
-        number, pid, *status = json.loads(line)
-        if status:
-            self._statuses[number] = status[0]
-        else:
-            self._pids[number] = pid
+    Args:
+        presences: RUNS:DAYS of strategies to design beforehand; 0 runs for no limit.
+    """
+    return Cradle([], (str(_SCRIPT), *presences))
 
 
 @dataclass(frozen=True)
@@ -109,46 +43,17 @@ class Ended:
 
 
 @dataclass
-class WarmService:
-    """A service that runs.
-
-    Attributes:
-        url: where it listens.
-        log: the file that it logs to.
-    """
-
-    url: str
-    log: Path
-    _nursery: Nursery
-    _number: int
-    _pid: int
-
-    def stop(self) -> int:
-        """Ask it to end, as an operator would; returns its exit status."""
-        return self._signal(signal.SIGTERM)
-
-    def kill(self) -> int:
-        """End it as a power button would."""
-        return self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> int:
-        if self._nursery.status(self._number) is None:
-            os.kill(self._pid, number)
-        return self._nursery.wait(self._number)
-
-
-@dataclass
 class WarmInstallation:
     """A data directory, and the settings that all its processes have.
 
     Attributes:
-        nursery: what starts them.
+        cradle: what starts them.
         folder: where everything is.
         settings: by name; they may be changed between processes.
         mutation: a fault of `_faulty` that all of them have; None for the product as it is.
     """
 
-    nursery: Nursery
+    cradle: Cradle
     folder: Path
     settings: dict[str, str]
     mutation: str | None = None
@@ -165,42 +70,48 @@ class WarmInstallation:
 
     def set_clock(self, moment: datetime | timedelta) -> None:
         """Set the time of all processes, running ones too."""
-        set_clock(self.folder / "clock", moment)
+        set_clock(self._clock, moment)
 
-    def serve(self) -> WarmService | Ended:
+    def serve(self) -> Newborn | Ended:
         """Start the service, and wait until it listens and has done a round of upkeep.
 
         Returns:
             The service, or how it ended if it did not come so far.
         """
         self._call()
-        birth = self._birth(["serve"], {"SERVICE_PORT": "0"}, stepped=True)
-        number, pid = self.nursery.start(birth)
-        log = Path(birth["errors"])
-        found = None
+        stepped: Call = ("_stepped", "step_upkeep", [str(self._rounds_file)])
+        try:
+            service = self.cradle.serve(
+                self._environment,
+                clock=self._clock,
+                folder=self.data_dir,
+                log=self._new_file("errors"),
+                first=[stepped, *self._faults],
+            )
+        except DiedAtBirthError as end:
+            return Ended(end.status, "", end.printed)
+        self._await_upkeep(service)
+        return service
 
-        def listens() -> bool:
-            nonlocal found
-            found = _ADDRESS.search(log.read_text()) if log.exists() else None
-            return found is not None or not _is_alive(pid)
-
-        _wait(listens, log)
-        if found is None:
-            return Ended(self.nursery.wait(number), "", log.read_text())
-        _wait(self._is_upkept, log)
-        return WarmService(found[0], log, self.nursery, number, pid)
-
-    def upkeep(self, service: WarmService) -> None:
+    def upkeep(self, service: Newborn) -> None:
         """Let a running service do a round of upkeep, and wait for its end."""
         self._call()
-        _wait(self._is_upkept, service.log)
+        self._await_upkeep(service)
 
     def run(self, *arguments: str) -> Ended:
         """Run a command to its end."""
-        birth = self._birth(list(arguments), {})
-        number, _ = self.nursery.start(birth)
-        status = self.nursery.wait(number)
-        return Ended(status, Path(birth["output"]).read_text(), Path(birth["errors"]).read_text())
+        log = self._new_file("errors")
+        output = log.with_suffix(".output")
+        command = self.cradle.bear(
+            arguments,
+            self._environment,
+            clock=self._clock,
+            folder=self.data_dir,
+            log=log,
+            output=output,
+            first=self._faults,
+        )
+        return Ended(command.wait(), output.read_text(), command.printed)
 
     def _call(self) -> None:
         self._rounds += 1
@@ -208,44 +119,32 @@ class WarmInstallation:
         draft.write_text(str(self._rounds))
         draft.replace(self._rounds_file)
 
+    def _await_upkeep(self, service: Newborn) -> None:
+        done = done_file(self._rounds_file)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not (done.exists() and int(done.read_text()) == self._rounds):
+            if service.ended() is not None or time.monotonic() > deadline:
+                service.kill()
+                message = f"there was no round of upkeep; the log:\n{service.printed}"
+                raise RuntimeError(message)
+            time.sleep(_POLL_SECONDS)
+
+    @property
+    def _clock(self) -> Path:
+        return self.folder / "clock"
+
     @property
     def _rounds_file(self) -> Path:
         return self.folder / "rounds"
 
-    def _is_upkept(self) -> bool:
-        done = done_file(self._rounds_file)
-        return done.exists() and int(done.read_text()) == self._rounds
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"DATA_DIR": str(self.data_dir), **self.settings}
 
-    def _birth(
-        self, arguments: list[str], settings: Mapping[str, str], *, stepped: bool = False
-    ) -> Birth:
+    @property
+    def _faults(self) -> list[Call]:
+        return [] if self.mutation is None else [("_faulty", "introduce", [self.mutation])]
+
+    def _new_file(self, kind: str) -> Path:
         self._processes += 1
-        given = {"DATA_DIR": str(self.data_dir), **self.settings, **settings}
-        return Birth(
-            id=0,
-            arguments=arguments,
-            environment=environment_with(**given),
-            folder=str(self.data_dir),
-            clock=str(self.folder / "clock"),
-            rounds=str(self._rounds_file) if stepped else None,
-            mutation=self.mutation,
-            output=str(self.folder / f"{self._processes}.output"),
-            errors=str(self.folder / f"{self._processes}.errors"),
-        )
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def _wait(until: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not until():
-        if time.monotonic() > deadline:
-            message = f"waited too long; the log:\n{log.read_text()}"
-            raise TimeoutError(message)
-        time.sleep(_POLL_SECONDS)
+        return self.folder / f"{self._processes}.{kind}"

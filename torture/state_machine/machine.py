@@ -13,8 +13,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from _faulty import FAULTS
 from _machine import PRESENCES, ProductMachine
+from _newborn import Cradle
 from _product import Tally
-from _warm import Nursery
+from _warm import nursery
 
 __all__ = ["VARIANTS", "main", "run", "steps_to_find"]
 
@@ -24,7 +25,7 @@ VARIANTS = {"exact": False, "continual": True}
 
 def run(
     variant: str,
-    nursery: Nursery,
+    cradle: Cradle,
     tally: Tally,
     *,
     examples: int,
@@ -38,7 +39,7 @@ def run(
 
     Args:
         variant: of `VARIANTS`.
-        nursery: what starts processes.
+        cradle: what starts processes.
         tally: is told what was done.
         examples: how many sequences.
         steps: the longest of them.
@@ -51,7 +52,7 @@ def run(
         AssertionError: if there is one, with its steps as notes.
     """
     chosen = {
-        "nursery": nursery,
+        "cradle": cradle,
         "tally": tally,
         "continual": VARIANTS[variant],
         "most_runs": most_runs,
@@ -74,7 +75,7 @@ def run(
 
 
 def steps_to_find(
-    fault: str, nursery: Nursery, *, examples: int, steps: int, derandomize: bool = False
+    fault: str, cradle: Cradle, *, examples: int, steps: int, derandomize: bool = False
 ) -> int | None:
     """After how many steps a fault is found; None if it is not.
 
@@ -84,7 +85,7 @@ def steps_to_find(
     try:
         run(
             FAULTS[fault].variant,
-            nursery,
+            cradle,
             tally,
             examples=examples,
             steps=steps,
@@ -108,13 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--faults", action="store_true", help="give the product known faults, and find each"
     )
     chosen = parser.parse_args(arguments)
-    with Nursery(PRESENCES) as nursery:
+    with nursery(PRESENCES) as cradle:
         if chosen.faults:
-            return _find_faults(nursery, chosen.examples, chosen.steps)
+            return _find_faults(cradle, chosen.examples, chosen.steps)
         for variant in chosen.variant or VARIANTS:
             tally, started = Tally(), time.monotonic()
             try:
-                run(variant, nursery, tally, examples=chosen.examples, steps=chosen.steps)
+                run(variant, cradle, tally, examples=chosen.examples, steps=chosen.steps)
             except AssertionError as difference:
                 print(f"{variant}: product and model differ: {difference}")
                 for note in getattr(difference, "__notes__", []):
@@ -124,10 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _find_faults(nursery: Nursery, examples: int, steps: int) -> int:
+def _find_faults(cradle: Cradle, examples: int, steps: int) -> int:
     missed = 0
     for fault in FAULTS:
-        needed = steps_to_find(fault, nursery, examples=examples, steps=steps)
+        needed = steps_to_find(fault, cradle, examples=examples, steps=steps)
         missed += needed is None
         found = "is not found" if needed is None else f"is found after {needed:,} steps"
         print(f"{fault}: {found}", flush=True)

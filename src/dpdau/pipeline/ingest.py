@@ -51,7 +51,7 @@ class PseudonymousEvents:
         return len(self.pseudonyms)
 
     def select(self, positions: NDArray[np.bool_] | slice) -> "PseudonymousEvents":
-        """The events at these positions, without their former pseudonyms."""
+        """The events at these positions."""
         return PseudonymousEvents(
             self.pseudonyms[positions],
             self.days[positions],

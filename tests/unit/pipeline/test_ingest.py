@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpdau.hashing import Pseudonymizer
+from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar, PeriodKind
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.ingest import Ingestor, PseudonymousEvents
@@ -31,6 +31,7 @@ class Pipeline:
         self.clock = FakeClock(datetime(2025, 11, 20, 12, tzinfo=UTC))
         calendar = Calendar(ZoneInfo("UTC"), timedelta(), 400, PeriodKind.MONTH, self.clock)
         self.pseudonymizer = Pseudonymizer("a secret of the tests")
+        self.calendar = calendar
         self.ingestor = Ingestor(self.store, self.pseudonymizer, calendar)
         backups = BackupFolder(Path("of no store") / "backups", 0)
         self.eraser = Eraser(self.store, self.pseudonymizer, calendar, MemoryJournal(), backups)
@@ -163,6 +164,19 @@ def test_a_returning_person_gets_the_former_index_and_nobody_else_does() -> None
     with pipeline.store.read() as reader:
         assert reader.user_indices(ada)[0] == former
         assert reader.user_indices(pipeline.pseudonymizer.pseudonyms(["edsger"]))[0] != former
+
+
+def test_who_is_in_a_sample_is_known_by_the_former_secret_too() -> None:
+    pipeline, former = Pipeline(), Pseudonymizer("a former secret of the tests")
+    present, sampler = Pseudonymizer("a secret of the tests", former), Sampler(bytes(16), 1)
+    users = [f"user {number}" for number in range(20)]
+    kept = [user for user, is_in in zip(users, sampler.sampled(users), strict=True) if is_in]
+    assert 0 < len(kept) < len(users)
+    ingestor = Ingestor(pipeline.store, present, pipeline.calendar, sampler)
+    events = ingestor.pseudonymize(columns(Event(user, TODAY) for user in users))
+    assert events.previous is not None
+    assert events.previous.tolist() == former.pseudonyms(kept).tolist()
+    assert events.pseudonyms.tolist() == present.pseudonyms(kept).tolist()
 
 
 def test_a_back_dated_erasure_does_not_free_the_index_within_the_retention() -> None:

@@ -164,6 +164,20 @@ def test_what_is_no_charge_is_refused(fields: dict[str, Any]) -> None:
         charge_from_dict(fields)
 
 
+@pytest.mark.parametrize("name", ["sigma", "sensitivity_squared", "dimension"])
+def test_a_figure_that_no_gaussian_noise_has_is_named(name: str) -> None:
+    figures = {"sigma": 1.0, "sensitivity_squared": 1, "dimension": 1, name: 0}
+    with pytest.raises(InvalidValueError, match=rf"^{name} is 0; "):
+        charge_from_dict({"kind": "gaussian", **figures})
+
+
+@pytest.mark.parametrize("name", ["scale", "sensitivity"])
+def test_a_figure_that_no_laplace_noise_has_is_named(name: str) -> None:
+    figures = {"scale": 1.0, "sensitivity": 1, name: 0}
+    with pytest.raises(InvalidValueError, match=rf"^{name} is 0; "):
+        charge_from_dict({"kind": "laplace", **figures})
+
+
 def test_what_is_found_in_place_of_a_charge_is_named() -> None:
     with pytest.raises(InvalidValueError, match=r"charge is \{'kind': 'uniform'\}; expected a lap"):
         charge_from_dict({"kind": "uniform"})

@@ -91,6 +91,12 @@ def test_half_widths_are_normal_quantiles_widened_by_rounding(coverage: float) -
     assert ratio == pytest.approx(quantile, rel=1e-4)
 
 
+def test_rounding_widens_by_half_of_the_inverse_s_absolute_row() -> None:
+    inverted = np.linalg.inv(np.array(PLAN.strategy, dtype=float))
+    widened = half_widths(PLAN) - float(ndtri(0.975)) * standard_errors(PLAN)
+    assert widened == pytest.approx(np.abs(inverted).sum(axis=1) / 2, rel=1e-3)
+
+
 def test_the_band_is_wider_than_an_interval_and_narrower_than_a_union_bounds() -> None:
     union = float(-ndtri(0.05 / 7 / 2)) * standard_errors(PLAN)
     assert (half_widths(PLAN) < band_half_widths(PLAN)).all()

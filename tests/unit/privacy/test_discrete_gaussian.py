@@ -108,6 +108,12 @@ def test_discretisation_is_negligible_at_the_scale_of_a_series() -> None:
     assert sigma == pytest.approx(1e5 / gaussian_mu(2.8, 1e-6), rel=1e-8)
 
 
+def test_what_the_tail_takes_of_delta_is_taken_off_it() -> None:
+    price = discretisation([LatticeNoise(1, 1e6, 1)], 1e-6)
+    gain = 1 / (24 * 1e6**2)
+    assert price.log_delta == pytest.approx(gain + 1e-12, rel=1e-3)
+
+
 def test_tiny_noise_cannot_be_compared_with_continuous_noise() -> None:
     noise = LatticeNoise(1, 0.4, 2)
     assert discretisation([noise], 1e-6).epsilon == math.inf

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dpdau.errors import InvalidValueError
 from dpdau.model.counting import EXACT, Counting, CountVariance
 from dpdau.model.releases import Mechanism, Metric, SketchKind
+from dpdau.privacy import planner
 from dpdau.privacy.accountant import compose
 from dpdau.privacy.continual import half_widths, standard_errors
 from dpdau.privacy.forecasts import Forecast, MechanismForecast
@@ -183,6 +184,11 @@ class TestBudgetsOfAnError:
         assert found[Mechanism.CONTINUAL].epsilon_for_target is not None
         assert found[Mechanism.GAUSSIAN].epsilon_for_target is None
 
+    def test_the_largest_budget_can_be_planned_with_and_no_larger_one(self) -> None:
+        in_reach = planner._in_reach  # noqa: SLF001 - no target needs just this budget
+        assert in_reach(LARGEST_EPSILON) == LARGEST_EPSILON
+        assert in_reach(math.nextafter(LARGEST_EPSILON, math.inf)) is None
+
     @pytest.mark.parametrize("error", [0.05, 1e-6, 1e-9])
     def test_what_no_mechanism_reaches_is_refused(self, error: float) -> None:
         with pytest.raises(InvalidValueError, match=r"no mechanism reaches below ε = 50"):
@@ -320,6 +326,13 @@ class TestSketches:
         large = Counting(SketchKind.HLLPP, log2_registers=21)
         with pytest.raises(InvalidValueError, match="HLL_LOG2_REGISTERS"):
             forecast(question(counting=large, epsilon=0.001))
+
+    def test_registers_whose_phantoms_are_paid_for_are_planned_with(self) -> None:
+        large = Counting(SketchKind.HLLPP, log2_registers=21)
+        (found,) = cached(question(counting=large, users=10**8)).mechanisms
+        assert found.release_epsilon is not None
+        release = IntrinsicMechanism(found.release_epsilon, 21)
+        assert found.std_error == pytest.approx(math.sqrt(release.variance.at(10**8)))
 
     def test_ways_to_count_are_compared_at_the_same_budget(self) -> None:
         alternatives = (SAMPLE, HYPERLOGLOG)

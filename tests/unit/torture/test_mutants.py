@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 import _trial
+import mutants
 from _forks import Task, run_in_forks
 from _mutations import mutants_of
 
@@ -111,9 +112,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def drive(project: Path) -> subprocess.CompletedProcess[str]:
+def drive(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - the driver under test
-        [sys.executable, str(DRIVER), "--root", str(project)],
+        [sys.executable, str(DRIVER), "--root", str(project), *options],
         check=False,
         capture_output=True,
         text=True,
@@ -143,6 +144,19 @@ def test_a_wrong_list_is_an_error(project: Path) -> None:
     assert EQUIVALENT in unlisted.splitlines()
     assert "src/arithmetic.py `LEAST = 0` → `LEAST = 1`" in killed
     assert "src/arithmetic.py `gone`: `a` → `b`" in gone
+
+
+def test_samples_that_follow_one_another_are_all_mutants_once(project: Path) -> None:
+    everything = mutants_of(project / "src" / "arithmetic.py", project)
+    first, second = mutants._sample(everything, 5, 0), mutants._sample(everything, 0, 5)  # noqa: SLF001 - what is tried
+    assert len(first) == 5
+    assert sorted([*first, *second]) == sorted(everything)
+    assert first == mutants._sample(everything[::-1], 5, 0)  # noqa: SLF001 - as above
+
+
+def test_a_skipped_mutant_is_not_tried(project: Path) -> None:
+    found = drive(project, "--skip", "12")
+    assert "| sums | 13 | 1 |" in found.stdout, found.stderr
 
 
 def test_mutants_change_what_runs_and_values_of_errors_but_no_words(project: Path) -> None:

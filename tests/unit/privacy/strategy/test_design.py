@@ -9,7 +9,7 @@ from dpdau.privacy.strategy import Presence
 from dpdau.privacy.strategy import design as design_module
 from dpdau.privacy.strategy.design import design
 from dpdau.privacy.strategy.factor import SCALE, inverse, reversed_cholesky
-from dpdau.privacy.strategy.flat import optimal_beta
+from dpdau.privacy.strategy.flat import FLAT_SCALE, optimal_beta
 from dpdau.privacy.strategy.optimum import Optimum, solve
 from dpdau.privacy.strategy.sensitivity import by_alternating_flips, by_enumeration, is_flat
 from dpdau.privacy.strategy.square_root import square_root_rows
@@ -52,6 +52,7 @@ def test_the_optimum_is_scaled_to_one_up_to_rounding() -> None:
 @pytest.mark.parametrize("days", [1, 2, 7, 31, 366])
 def test_a_plan_for_any_pattern_is_scaled_to_one_too(days: int) -> None:
     found = design(days, UNBOUNDED)
+    assert found.scale == FLAT_SCALE
     assert found.sensitivity_squared / found.scale**2 == pytest.approx(1, abs=1e-4)
 
 

@@ -62,6 +62,14 @@ def test_enumeration_finds_the_largest_norm_over_all_vectors(rows: Rows, runs: i
     assert by_enumeration(rows, Presence("runs", runs)) == expected
 
 
+def test_integers_that_no_float_holds_are_summed_exactly() -> None:
+    rows = ((2**28 - 3, 0), (5, 2**28 - 7))
+    expected = largest_squared_norm(rows, patterns(2, 1))
+    assert expected % 2 == 1
+    assert expected > 2**54
+    assert by_enumeration(rows, Presence("runs", 1)) == expected
+
+
 @given(flat_rows())
 def test_prefix_counts_find_the_largest_norm_over_all_vectors(rows: Rows) -> None:
     expected = largest_squared_norm(rows, patterns(len(rows), len(rows)))

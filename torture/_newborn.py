@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from _cradle import Birth, Call
 from _harness import environment_with
 
 __all__ = ["Cradle", "DiedAtBirthError", "Newborn"]
@@ -71,6 +72,12 @@ class Newborn:
             time.sleep(_LOOK_SECONDS)
         return status
 
+    def stop(self) -> int:
+        """Ask it to end, as an operator would; gives its status."""
+        if self.ended() is None:
+            os.kill(self.number, signal.SIGTERM)
+        return self.wait()
+
     def kill(self) -> None:
         """End it at once, if it lives."""
         if self.ended() is None:
@@ -113,6 +120,8 @@ class Cradle:
         clock: Path,
         folder: Path,
         log: Path,
+        output: Path | None = None,
+        first: Sequence[Call] = (),
     ) -> Newborn:
         """Start a command of the product.
 
@@ -122,13 +131,17 @@ class Cradle:
             clock: the file that sets its time.
             folder: where it works.
             log: a new file for what it prints.
+            output: another one for its standard output.
+            first: what it calls before.
         """
-        birth = {
-            "arguments": [str(clock), *arguments],
-            "environment": environment_with(**self._preload, **environment),
-            "folder": str(folder),
-            "printed": str(log),
-        }
+        birth = Birth(
+            arguments=[str(clock), *arguments],
+            environment=environment_with(**self._preload, **environment),
+            folder=str(folder),
+            output=str(output or log),
+            errors=str(log),
+            first=first,
+        )
         if self._parent.stdin is None:
             raise TypeError
         self._parent.stdin.write(json.dumps(birth) + "\n")
@@ -136,15 +149,21 @@ class Cradle:
         return Newborn(int(self._heard()), log)
 
     def serve(
-        self, environment: Mapping[str, str], *, clock: Path, folder: Path, log: Path
+        self,
+        environment: Mapping[str, str],
+        *,
+        clock: Path,
+        folder: Path,
+        log: Path,
+        first: Sequence[Call] = (),
     ) -> Newborn:
-        """Start the service and wait until it listens.
+        """Start the service and wait until it listens; takes what `bear` takes.
 
         Raises:
             DiedAtBirthError: if it ends before.
         """
         settings = {"SERVICE_PORT": "0", **environment}
-        child = self.bear(["serve"], settings, clock=clock, folder=folder, log=log)
+        child = self.bear(["serve"], settings, clock=clock, folder=folder, log=log, first=first)
         deadline = time.monotonic() + _MOST_SECONDS
         while not (found := _ADDRESS.search(child.printed)):
             status = child.ended()
