@@ -315,8 +315,16 @@ def test_lines_of_the_file_that_set_nothing_are_refused_beside_other_problems(
         ".env line 5 cannot be read; expected NAME=value",
         "LOG_LEVEL is 'loud'; expected debug, info, warning or error",
     )
-    env_file.write_text("DATA_DIR\n")
-    assert problems() == (".env line 1 cannot be read; expected NAME=value",)
+    env_file.write_text("\n\nDATA_DIR\n")
+    assert problems() == (".env line 3 cannot be read; expected NAME=value",)
+
+
+def test_a_character_that_no_environment_can_hold_is_refused(env_file: Path) -> None:
+    env_file.write_text("LOG_LEVEL=info\n\nDATA_DIR=da\0ta\n# a rema\0rk\n")
+    assert problems() == (
+        ".env line 3 has a character U+0000; expected text",
+        ".env line 4 has a character U+0000; expected text",
+    )
 
 
 def test_a_file_that_is_no_text_is_refused(env_file: Path) -> None:

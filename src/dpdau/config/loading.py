@@ -72,5 +72,11 @@ def _unreadable_lines() -> Iterator[str]:
         return
     with path.open(encoding="utf-8") as file:
         for binding in parse_stream(file):
+            text = binding.original.string
+            # It begins with the empty lines before it.
+            line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
             if binding.error or (binding.key is not None and binding.value is None):
-                yield f"{path} line {binding.original.line} cannot be read; expected NAME=value"
+                yield f"{path} line {line} cannot be read; expected NAME=value"
+            elif "\0" in text:
+                # No environment can hold it, and no folder can have it in its name.
+                yield f"{path} line {line} has a character U+0000; expected text"
