@@ -3,8 +3,8 @@
 The operators are mutmut's, and two of our own: a statement that only calls something is left out,
 and a condition is turned round. What no test should tell apart is left as it is, by rule:
 
-- annotations, decorators, heads of classes, docstrings, `__all__`, imports, type variables and
-  casts;
+- annotations, decorators, heads of classes, docstrings, `__all__`, imports, type variables, type
+  aliases and casts;
 - words: the texts of an error, and whatever a line of the log says and names. Of any other text one
   mutant is made, not three;
 - bodies of protocols and blocks under `TYPE_CHECKING`, which never run.
@@ -125,6 +125,7 @@ class _Change:
 
 
 _TYPING_CALL = m.Call(func=m.OneOf(*(m.Name(name) for name in ("cast", "TypeVar", "NewType"))))
+_TYPE_ALIAS = m.AnnAssign(annotation=m.Annotation(m.Name("TypeAlias")))
 _DUNDER_ALL = m.Assign(targets=[m.AssignTarget(m.Name("__all__"))])
 _PROTOCOL = m.ClassDef(
     bases=[
@@ -135,6 +136,7 @@ _PROTOCOL = m.ClassDef(
 )
 _NEVER = (cst.Annotation, cst.Decorator, cst.Import, cst.ImportFrom, cst.TypeAlias)
 _NEVER_LIKE: dict[type[cst.CSTNode], m.BaseMatcherNode] = {
+    cst.AnnAssign: _TYPE_ALIAS,
     cst.Assign: _DUNDER_ALL,
     cst.Call: _TYPING_CALL,
     cst.ClassDef: _PROTOCOL,

@@ -97,9 +97,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--area", action="append", help="privacy, pipeline or ledger; all")
     parser.add_argument("--module", default="", help="only modules whose path has this in it")
     parser.add_argument("--sample", type=int, default=0, help="so many of each area; 0 for all")
-    parser.add_argument(
-        "--skip", type=int, default=0, help="leave out so many of each sample's order"
-    )
+    parser.add_argument("--skip", type=int, default=0, help="so many before these are left out")
     parser.add_argument("--workers", type=int, default=1, help="how many at a time")
     parser.add_argument("--root", type=Path, default=_ROOT, help="another project's folder")
     return parser.parse_args(arguments)

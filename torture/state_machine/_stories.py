@@ -69,12 +69,17 @@ class StoryRules(PeopleRules, ValueRules, OperatorRules):
         self._did("restore", is_silent=True)
         self._put_back(made, kill=kill)
 
-    @rule(user=_user, other=_user, key=st.sampled_from(["key 1", "key 2"]), as_lines=st.booleans())
-    def erase_twice(self, *, user: str, other: str, key: str, as_lines: bool) -> None:
+    @rule(
+        user=_user,
+        other=st.one_of(st.none(), _user),
+        key=st.sampled_from(["key 1", "key 2"]),
+        as_lines=st.booleans(),
+    )
+    def erase_twice(self, *, user: str, other: str | None, key: str, as_lines: bool) -> None:
         """Send a request's key once more, for the same person, who came back, or for another."""
         self.erase(users=[user], key=key, as_lines=as_lines)
         self.be_active([user], back=0, days=1)
-        self.erase(users=[other], key=key, as_lines=as_lines)
+        self.erase(users=[other or user], key=key, as_lines=as_lines)
 
     @rule(metric=_metric)
     def spend_all(self, metric: str) -> None:

@@ -16,6 +16,7 @@ from dpdau.privacy.accountant import Composition, CompositionMethod, compose
 from dpdau.privacy.charges import Charge, GaussianCharge, LaplaceCharge, PureCharge
 from dpdau.privacy.discrete_gaussian import discrete_gaussian_epsilon, discrete_gaussian_sigma
 from dpdau.privacy.gaussian_curve import gaussian_epsilon
+from dpdau.privacy.loss_distribution import loss_distribution_epsilon
 from support.dp_events import event_of
 
 DELTA = 1e-6
@@ -279,3 +280,12 @@ def test_a_renyi_order_out_of_range_is_refused(order: float) -> None:
 
 def test_the_names_of_compositions_are_those_that_are_documented() -> None:
     assert sorted(CompositionMethod) == ["advanced", "gaussian", "naive", "pld", "rdp"]
+
+
+def test_noise_is_composed_itself_up_to_a_shift_that_the_library_can_take() -> None:
+    def by_distributions(charge: Charge) -> float:
+        return loss_distribution_epsilon({charge: 10}, DELTA, 5.0)
+
+    pure = by_distributions(PureCharge(0.5))
+    assert by_distributions(LaplaceCharge(2.0 * 4096, 4096)) < pure * (1 - 1e-4)
+    assert by_distributions(LaplaceCharge(2.0 * 4097, 4097)) == pytest.approx(pure)

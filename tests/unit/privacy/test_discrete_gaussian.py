@@ -108,6 +108,18 @@ def test_discretisation_is_negligible_at_the_scale_of_a_series() -> None:
     assert sigma == pytest.approx(1e5 / gaussian_mu(2.8, 1e-6), rel=1e-8)
 
 
+@pytest.mark.parametrize("sigma", [0.6, 50.0])
+def test_the_price_of_the_comparison_is_what_the_inequalities_give(sigma: float) -> None:
+    dimension, sensitivity, delta = 4, 3, 1e-6
+    masses = np.exp(-(np.arange(-600, 601) ** 2) / (2 * sigma**2))
+    waves = math.log(masses.sum() / (math.sqrt(2 * math.pi) * sigma))
+    tail = math.sqrt(2 * math.log(1 / (1e-12 * delta)))
+    reach = 2 + tail + 0.5 * 2 / sigma + sensitivity / sigma
+    gain, loss = dimension / (24 * sigma**2), dimension * waves + reach**2 / (24 * sigma**2)
+    price = discretisation([LatticeNoise(sensitivity**2, sigma, dimension)], delta)
+    assert price.epsilon == pytest.approx(gain + loss, abs=1e-7)
+
+
 def test_what_the_tail_takes_of_delta_is_taken_off_it() -> None:
     price = discretisation([LatticeNoise(1, 1e6, 1)], 1e-6)
     gain = 1 / (24 * 1e6**2)

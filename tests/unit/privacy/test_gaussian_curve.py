@@ -87,19 +87,19 @@ def test_delta_one_is_met_by_anything() -> None:
 
 @pytest.mark.parametrize("mu", [-1, math.inf, math.nan])
 def test_a_mu_out_of_range_is_refused(mu: float) -> None:
-    with pytest.raises(InvalidValueError, match="mu"):
+    with pytest.raises(InvalidValueError, match=rf"^mu is {mu}; "):
         gaussian_delta(mu, 1)
 
 
 @pytest.mark.parametrize("delta", [-1e-9, 1.1, math.nan])
 def test_a_delta_out_of_range_is_refused(delta: float) -> None:
-    with pytest.raises(InvalidValueError, match="delta"):
+    with pytest.raises(InvalidValueError, match=rf"^delta is {delta}; "):
         gaussian_epsilon(1, delta)
 
 
 @pytest.mark.parametrize("epsilon", [-1, math.inf, math.nan])
 def test_an_epsilon_out_of_range_is_refused(epsilon: float) -> None:
-    with pytest.raises(InvalidValueError, match="epsilon"):
+    with pytest.raises(InvalidValueError, match=rf"^epsilon is {epsilon}; "):
         gaussian_mu(epsilon, 1e-6)
 
 

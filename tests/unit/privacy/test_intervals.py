@@ -17,6 +17,10 @@ def test_an_exact_count_has_the_noise_s_half_width() -> None:
     assert interval(100, 10) == Interval(90, 110)
 
 
+def test_a_count_without_noise_is_all_of_its_interval() -> None:
+    assert interval(100, 0) == Interval(100, 100)
+
+
 def test_the_ends_are_never_negative() -> None:
     assert interval(3, 10) == Interval(0, 13)
     assert interval(-30, 10) == Interval(0, 0)

@@ -224,7 +224,8 @@ class TestQuestions:
         ("metric", "window_days"), [(Metric.DAU, 7), (Metric.MAU, 0), (Metric.MAU, 367)]
     )
     def test_a_window_out_of_range_is_named(self, metric: Metric, window_days: int) -> None:
-        with pytest.raises(InvalidValueError, match=r"^window is"):
+        expected = r"expected 1\.$" if metric is Metric.DAU else r"a whole number from 1 to 366\.$"
+        with pytest.raises(InvalidValueError, match=rf"^window is {window_days}; .*{expected}"):
             question(metric=metric, window_days=window_days)
 
     @pytest.mark.parametrize(
@@ -305,6 +306,10 @@ class TestSketches:
     def test_a_target_below_the_sample_s_error_is_out_of_reach(self) -> None:
         with pytest.raises(InvalidValueError, match="which no mechanism reaches"):
             forecast(question(counting=SAMPLE, target=users(800)))
+
+    def test_a_target_of_just_the_sample_s_error_leaves_noise_no_room(self) -> None:
+        with pytest.raises(InvalidValueError, match="which no mechanism reaches"):
+            forecast(question(counting=SAMPLE, users=15, target=users(15)))
 
     def test_hllpp_has_no_mechanism_but_its_own(self) -> None:
         (found,) = cached(question(counting=HYPERLOGLOG)).mechanisms

@@ -30,7 +30,7 @@ def test_it_lies_between_the_exact_curve_and_the_classic_conversion(
 
 
 def test_no_divergence_costs_nothing() -> None:
-    assert renyi_epsilon(np.array([2.0, 4.0]), np.zeros(2), 1e-6) == (0.0, 4.0)
+    assert renyi_epsilon(np.array([2.0, 4.0, 8.0]), np.zeros(3), 1e-6) == (0.0, 8.0)
 
 
 def test_delta_zero_is_out_of_reach() -> None:

@@ -29,8 +29,11 @@ list(run_in_forks([Task("one", wait, 60.0)], 1, is_silent=False))
 """
 MODULE = '''"""A module."""
 
+from typing import TypeAlias
+
 __all__ = ["at_most", "weighted"]
 
+Number: TypeAlias = int
 LEAST = 0
 
 

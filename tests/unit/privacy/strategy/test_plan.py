@@ -29,6 +29,12 @@ def test_a_plan_as_made_holds(plan: Plan) -> None:
     assert plan.rho == plan.sensitivity_squared / (2 * plan.sigma**2)
 
 
+def test_a_single_day_s_plan_holds_whose_bound_is_its_error() -> None:
+    plan = make_plan(1, Presence("unbounded"), 2.0, 1e-6)
+    assert plan.dual == 1.0
+    check_plan(plan)
+
+
 @pytest.mark.parametrize("plan", PLANS)
 def test_json_gives_the_plan_back(plan: Plan) -> None:
     restored = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
