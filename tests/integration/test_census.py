@@ -215,10 +215,10 @@ class TestTheSource:
     def test_of_a_store_that_counts_itself_is_not_spark(self, open_app: Open) -> None:
         app = open_app(activity_source="store")
         assert app.publisher.is_counted_here
-        with pytest.raises(SettingsError, match="dpdau spark adopt"):
-            open_app()
         with pytest.raises(CountedElsewhereError, match="`dpdau publish`"):
             publish(app, Census())
+        with pytest.raises(SettingsError, match="dpdau spark adopt"):
+            open_app()
 
     def test_is_that_of_the_first_of_two_that_begin_at_once(
         self, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, open_app: Open
