@@ -121,7 +121,7 @@ def understood(table: DataFrame, rules: EventRules, arrival: str, *, first_day: 
         (day > rules.last_day.toordinal(), f"after {rules.last_day}"),
         (moment.isNull(), f"without {arrival}"),
     ]
-    whole_user = F.lit(value=False) if erases is None else F.coalesce(erases, F.lit(value=False))
+    whole_user = F.expr("false") if erases is None else F.coalesce(erases, F.expr("false"))
     return table.select(
         user_id,
         day.cast("int").alias("day"),
@@ -181,7 +181,7 @@ def _erases(found: _Table, rules: EventRules) -> Column | None:
 
 def _has_unfit_scope(found: _Table) -> Column:
     if found.kind("scope") is None:
-        return F.lit(value=False)
+        return F.expr("false")
     found.require("scope", StringType, expected='text: "day", "user" or nothing')
     scope = F.col("scope")
     return scope.isNotNull() & (~scope.isin("day", "user") | (F.col("op") == "+"))

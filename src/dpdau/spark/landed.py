@@ -163,7 +163,7 @@ def _last_operations(days: DataFrame) -> DataFrame:
         "pseudonym",
         "day",
         (~F.col("last.leaves")).alias("add"),
-        F.lit(value=False).alias("whole_user"),
+        F.expr("false").alias("whole_user"),
         F.col("last.arrival").alias("arrival"),
     )
 
@@ -175,7 +175,7 @@ def _erasures(tables: EventTables) -> DataFrame:
     return erased.select(
         "pseudonym",
         F.col("erased_on").alias("day"),
-        F.lit(value=False).alias("add"),
-        F.lit(value=True).alias("whole_user"),
+        F.expr("false").alias("add"),
+        F.expr("true").alias("whole_user"),
         F.col("erased_at").alias("arrival"),
     )

@@ -44,21 +44,21 @@ def limited(active: DataFrame, before: DataFrame | None, span: Span, window_days
         F.sort_array(F.collect_list(F.struct("start", "end"))).alias("runs")
     )
     if before is None:
-        found = runs.withColumns({"counted": F.lit(value=False), "rises": F.lit(0)})
+        found = runs.withColumns({"counted": F.expr("false"), "rises": F.lit(0)})
     else:
         former = before.select("pseudonym", "counted", "rises")
         found = runs.join(former, "pseudonym", "full")
-    was_counted = F.coalesce("counted", F.lit(value=False))
+    was_counted = F.coalesce("counted", F.expr("false"))
     rises = F.coalesce("rises", F.lit(0))
     present = F.coalesce("runs", F.array().cast("array<struct<start: int, end: int>>"))
-    starts_at_once = F.coalesce(F.get(present, 0)["start"] == span.first_day, F.lit(value=False))
+    starts_at_once = F.coalesce(F.get(present, 0)["start"] == span.first_day, F.expr("false"))
     goes_on = (was_counted & starts_at_once).cast("int")
     allowed = F.lit(span.runs) - rises + goes_on
     known = found.select("pseudonym", rises.alias("rises"), goes_on.alias("goes_on"), _first(present, allowed))
     number = F.size("runs")
     return known.select(
         "pseudonym",
-        F.coalesce(F.get("runs", number - 1)["end"] == span.last_day, F.lit(value=False)).alias("counted"),
+        F.coalesce(F.get("runs", number - 1)["end"] == span.last_day, F.expr("false")).alias("counted"),
         (F.col("rises") + number - F.col("goes_on")).alias("rises"),
         "runs",
     )
