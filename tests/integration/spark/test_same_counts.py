@@ -7,9 +7,10 @@ from pathlib import Path
 from random import Random  # noqa: TID251 - made-up people, no noise
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dpdau.application import Application
@@ -21,6 +22,9 @@ from support import FakeClock, application, columns
 from support.warehouse import Crowd, write_events
 
 pytestmark = pytest.mark.xdist_group("spark")
+
+# One example is hundreds of lives, and to try a failing one again takes long.
+few = settings(max_examples=1, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 FIRST = date(2025, 10, 27)
 PUBLISHED_ON = (date(2025, 11, 3), date(2025, 11, 4), date(2025, 11, 13), date(2025, 12, 3))
@@ -112,7 +116,7 @@ def of_the_store(app: Application) -> dict[str, State]:
                 return {}
             state = LimiterState.from_bytes(data)
             indices = state.levels[0].to_array()
-            known = reader.pseudonyms_of(pq.pa.array(indices).cast("int64").to_numpy())
+            known = reader.pseudonyms_of(np.array(indices, dtype=np.int64))
             return {
                 (pseudonym or erased[index]): (
                     index in state.current,
@@ -149,7 +153,7 @@ def _states(reader: Any) -> list[tuple[SeriesKey, Any]]:
     return [(key, reader.series_state(key)) for key in reader.series_keys()]
 
 
-@settings(max_examples=1, suppress_health_check=list(HealthCheck), deadline=None)
+@few
 @given(random=st.randoms(use_true_random=True))
 def test_totals_and_limiters_are_those_of_the_embedded_engine(
     tmp_path_factory: pytest.TempPathFactory, event_log: Path, random: Random
@@ -167,7 +171,7 @@ def test_totals_and_limiters_are_those_of_the_embedded_engine(
     assert len({counted for counted, _ in of_november["mau-4d-2025-11"].limiter.values()}) == 2
 
 
-@settings(max_examples=1, suppress_health_check=list(HealthCheck), deadline=None)
+@few
 @given(random=st.randoms(use_true_random=True))
 def test_so_they_are_of_a_sample_without_a_limit(
     tmp_path_factory: pytest.TempPathFactory, event_log: Path, random: Random
