@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["java_or_skip", "local_spark"]
+__all__ = ["CONFIGURATION", "java_or_skip", "local_spark"]
 
-_CONFIGURATION = {
+CONFIGURATION = {
     "spark.master": "local[2]",
     "spark.driver.memory": "768m",
+    # What takes long here is to compile, twice, what runs for milliseconds.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.enabled": "false",
@@ -23,6 +27,7 @@ _CONFIGURATION = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.streaming.pollingDelay": "10ms",
     "spark.eventLog.enabled": "true",
+    "spark.eventLog.compress": "false",
 }
 
 
@@ -43,7 +48,7 @@ def local_spark(folder: Path) -> Iterator[Path]:
     events = folder / "events"
     events.mkdir()
     builder = SparkSession.builder
-    for name, value in _CONFIGURATION.items():
+    for name, value in CONFIGURATION.items():
         builder = builder.config(name, value)
     builder = builder.config("spark.eventLog.dir", events.as_uri())
     builder = builder.config("spark.sql.warehouse.dir", str(folder / "warehouse"))

@@ -72,7 +72,9 @@ class Crowd:
 
     def asking_to_be_erased(self) -> list[str]:
         """Who asks for it at the end of a day, beside the events."""
-        return [f"asker-{n}" for n in range(self.size) if n % 8 == 6 and self.random.random() < 0.05]
+        return [
+            f"asker-{n}" for n in range(self.size) if n % 8 == 6 and self.random.random() < 0.05
+        ]
 
     def _of(self, number: int, today: date) -> Iterator[Arrival]:
         by, chance = self.random, self.random.random()

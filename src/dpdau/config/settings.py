@@ -114,9 +114,7 @@ is private by its own randomness and needs the mechanism intrinsic (docs/sketche
     )
     """The size of an `hllpp` sketch: more registers count larger numbers more precisely."""
 
-    activity_source: ActivitySource = setting(
-        "Data", ActivitySource.STORE, choices(ActivitySource)
-    )
+    activity_source: ActivitySource = setting("Data", ActivitySource.STORE, choices(ActivitySource))
     """What values are counted from: the events in the store, or tables that Spark reads, in which \
 case the store takes no events (docs/how-to/spark.md)."""
     spark_dir: str | None = setting("Data", None, "a folder, or a URI that the cluster reaches")

@@ -98,7 +98,9 @@ class LandedEvents:
         name = f"{through:012}-{parts.number + 1:06}-{secrets.token_hex(_NAME_BYTES)}"
         folder = self._compacted / name
         # In order of days, so that a count of some days skips the files of all others.
-        ordered = kept.repartitionByRange("day", "pseudonym").sortWithinPartitions("day", "pseudonym")
+        ordered = kept.repartitionByRange("day", "pseudonym").sortWithinPartitions(
+            "day", "pseudonym"
+        )
         _typed(ordered, is_time=found.is_time).write.parquet(folder.path)
         folder.sync()
         self._delete_before(name, through)
@@ -159,12 +161,16 @@ def _typed(events: DataFrame, *, is_time: bool) -> DataFrame:
 def _last_operations(days: DataFrame) -> DataFrame:
     """One row per user and day; of two operations that arrived together "-" is the later one."""
     last = F.max(F.struct("arrival", (~F.col("add")).alias("leaves"))).alias("last")
-    return days.groupBy("pseudonym", "day").agg(last).select(
-        "pseudonym",
-        "day",
-        (~F.col("last.leaves")).alias("add"),
-        F.expr("false").alias("whole_user"),
-        F.col("last.arrival").alias("arrival"),
+    return (
+        days.groupBy("pseudonym", "day")
+        .agg(last)
+        .select(
+            "pseudonym",
+            "day",
+            (~F.col("last.leaves")).alias("add"),
+            F.expr("false").alias("whole_user"),
+            F.col("last.arrival").alias("arrival"),
+        )
     )
 
 

@@ -24,9 +24,7 @@ from dpdau.pipeline.census import Span
 
 __all__ = ["LIMITER", "limited", "totals", "unlimited_totals"]
 
-LIMITER = (
-    "pseudonym bigint, counted boolean, rises int, runs array<struct<start: int, end: int>>"
-)
+LIMITER = "pseudonym bigint, counted boolean, rises int, runs array<struct<start: int, end: int>>"
 """A row of a limiter table: who, whether counted on its last day, the rises so far, and the counted
 runs of the span that it was written for, in order, both ends included."""
 
@@ -40,8 +38,10 @@ def limited(active: DataFrame, before: DataFrame | None, span: Span, window_days
         span: whose days are counted.
         window_days: the trailing days that a value counts.
     """
-    runs = _runs(active, span, window_days).groupBy("pseudonym").agg(
-        F.sort_array(F.collect_list(F.struct("start", "end"))).alias("runs")
+    runs = (
+        _runs(active, span, window_days)
+        .groupBy("pseudonym")
+        .agg(F.sort_array(F.collect_list(F.struct("start", "end"))).alias("runs"))
     )
     if before is None:
         found = runs.withColumns({"counted": F.expr("false"), "rises": F.lit(0)})
@@ -54,11 +54,15 @@ def limited(active: DataFrame, before: DataFrame | None, span: Span, window_days
     starts_at_once = F.coalesce(F.get(present, 0)["start"] == span.first_day, F.expr("false"))
     goes_on = (was_counted & starts_at_once).cast("int")
     allowed = F.lit(span.runs) - rises + goes_on
-    known = found.select("pseudonym", rises.alias("rises"), goes_on.alias("goes_on"), _first(present, allowed))
+    known = found.select(
+        "pseudonym", rises.alias("rises"), goes_on.alias("goes_on"), _first(present, allowed)
+    )
     number = F.size("runs")
     return known.select(
         "pseudonym",
-        F.coalesce(F.get("runs", number - 1)["end"] == span.last_day, F.expr("false")).alias("counted"),
+        F.coalesce(F.get("runs", number - 1)["end"] == span.last_day, F.expr("false")).alias(
+            "counted"
+        ),
         (F.col("rises") + number - F.col("goes_on")).alias("rises"),
         "runs",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.places import Place
+from support.places import SECRET, Place
 from support.spark import java_or_skip, local_spark
 
 SETTINGS = {
@@ -14,7 +14,7 @@ SETTINGS = {
     "w_bound_mau": 2,
     "w_bound_dau": 4,
     "mau_window_days": 3,
-    "hash_salt_secret": "one secret for every store of these tests",
+    "hash_salt_secret": SECRET,
 }
 
 
