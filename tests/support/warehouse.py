@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from support.oracle import Event
 
-__all__ = ["Arrival", "Crowd", "write_events"]
+__all__ = ["HABITS", "Arrival", "Crowd", "Life", "write_events"]
 
 _TICK = timedelta(microseconds=1)
 _COLUMNS = {
@@ -50,13 +50,96 @@ def write_events(file: Path, arrivals: Sequence[Arrival]) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(_COLUMNS)), file)
 
 
+@dataclass(frozen=True)
+class Life:
+    """One person's day, and what decides about it."""
+
+    random: Random
+    number: int
+    name: str
+    first: date
+    today: date
+    moment: datetime
+
+    def chance(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def earlier(self) -> date:
+        """Today, or one of the five days before."""
+        return self.today - timedelta(days=self.random.randrange(6))
+
+    def says(
+        self, day: date | None = None, after: int = 0, *, add: bool = True, whole: bool = False
+    ) -> Arrival:
+        event = Event(self.name, day or self.today, add, whole)
+        return Arrival(event, self.moment + after * _TICK)
+
+
+def nearly_always(life: Life) -> Iterator[Arrival]:
+    if life.chance(0.9):
+        yield life.says()
+
+
+def hardly_ever_and_perhaps_a_day_ahead(life: Life) -> Iterator[Arrival]:
+    if life.chance(0.15):
+        yield life.says(life.today + timedelta(days=life.chance(0.2)))
+
+
+def as_often_on_and_off_as_there_are_days(life: Life) -> Iterator[Arrival]:
+    if (life.today - life.first).days % (2 + life.number % 6) == 0:
+        yield life.says()
+
+
+def takes_days_back_that_may_be_published(life: Life) -> Iterator[Arrival]:
+    yield life.says(add=life.chance(0.6))
+    if life.chance(0.3):
+        yield life.says(life.earlier(), 1, add=False)
+
+
+def comes_late(life: Life) -> Iterator[Arrival]:
+    if life.chance(0.5):
+        yield life.says(life.earlier())
+
+
+def is_erased_by_events_and_returns(life: Life) -> Iterator[Arrival]:
+    if life.chance(0.7):
+        yield life.says()
+    if life.chance(0.1):
+        yield life.says(life.earlier(), 1, add=False, whole=True)
+        yield life.says(after=2, add=life.chance(0.7))
+
+
+def asks_to_be_erased_and_returns(life: Life) -> Iterator[Arrival]:
+    if life.chance(0.6):
+        yield life.says()
+
+
+def says_two_things_at_one_moment(life: Life) -> Iterator[Arrival]:
+    if life.chance(0.8):
+        yield life.says()
+    if life.chance(0.4):
+        yield life.says(add=False)
+
+
+HABITS = (
+    nearly_always,
+    hardly_ever_and_perhaps_a_day_ahead,
+    as_often_on_and_off_as_there_are_days,
+    takes_days_back_that_may_be_published,
+    comes_late,
+    is_erased_by_events_and_returns,
+    asks_to_be_erased_and_returns,
+    says_two_things_at_one_moment,
+)
+
+
 @dataclass
 class Crowd:
-    """People of eight habits, who come and go by chance.
+    """People of all habits, who come and go by chance.
 
     Attributes:
         random: decides.
-        size: how many they are.
+        size: how many there are of each habit.
         first: the first day of their lives.
     """
 
@@ -66,53 +149,21 @@ class Crowd:
 
     def arrivals(self, today: date) -> list[Arrival]:
         """What they do on a day, in order."""
-        done = [arrival for number in range(self.size) for arrival in self._of(number, today)]
+        done = [
+            arrival
+            for habit in HABITS
+            for number in range(self.size)
+            for arrival in habit(self._life(habit.__name__, number, today))
+        ]
         # Of one moment and person, "-" comes behind "+".
         return sorted(done, key=lambda each: (each.at, not each.event.add))
 
     def asking_to_be_erased(self) -> list[str]:
         """Who asks for it at the end of a day, beside the events."""
-        return [
-            f"asker-{n}" for n in range(self.size) if n % 8 == 6 and self.random.random() < 0.05
-        ]
+        habit = asks_to_be_erased_and_returns.__name__
+        return [f"{habit}-{n}" for n in range(self.size) if self.random.random() < 0.05]
 
-    def _of(self, number: int, today: date) -> Iterator[Arrival]:
-        by, chance = self.random, self.random.random()
-        back = timedelta(days=by.randrange(6))
-        name = f"{'asker' if number % 8 == 6 else 'user'}-{number}"
-        moment = datetime.combine(today, time(1), UTC) + timedelta(seconds=by.randrange(70_000))
-
-        def arrival(day: date, after: int = 0, *, add: bool = True, whole: bool = False) -> Arrival:
-            return Arrival(Event(name, day, add, whole), moment + after * _TICK)
-
-        match number % 8:
-            case 0:  # nearly always
-                if chance < 0.9:
-                    yield arrival(today)
-            case 1:  # hardly ever, and sometimes a day ahead of our clock
-                if chance < 0.15:
-                    yield arrival(today + timedelta(days=chance < 0.03))
-            case 2:  # as often on and off as a calendar allows
-                if (today - self.first).days % (2 + number // 8 % 6) == 0:
-                    yield arrival(today)
-            case 3:  # takes days back that may have been published
-                yield arrival(today, add=chance < 0.6)
-                if by.random() < 0.3:
-                    yield arrival(today - back, 1, add=False)
-            case 4:  # comes late
-                if chance < 0.5:
-                    yield arrival(today - back)
-            case 5:  # is erased by events, back-dated or not, and returns
-                if chance < 0.7:
-                    yield arrival(today)
-                if by.random() < 0.1:
-                    yield arrival(today - back, 1, add=False, whole=True)
-                    yield arrival(today, 2, add=by.random() < 0.7)
-            case 6:
-                if chance < 0.6:
-                    yield arrival(today)
-            case _:  # says two things at one moment
-                if chance < 0.8:
-                    yield arrival(today)
-                if chance < 0.4:
-                    yield arrival(today, add=False)
+    def _life(self, habit: str, number: int, today: date) -> Life:
+        seconds = timedelta(seconds=self.random.randrange(70_000))
+        moment = datetime.combine(today, time(1), UTC) + seconds
+        return Life(self.random, number, f"{habit}-{number}", self.first, today, moment)

@@ -55,12 +55,11 @@ def bind_source(store: Store, wanted: ActivitySource) -> None:
                 _keep_spark(transaction)
             found = source_of(transaction)
     if found is not wanted:
-        raise SettingsError(
-            [
-                f"ACTIVITY_SOURCE is {wanted}; expected {found}, which the values of this store "
-                "are counted from. Set it back; `dpdau spark adopt` hands a store over to Spark"
-            ]
+        problem = (
+            f"ACTIVITY_SOURCE is {wanted}; expected {found}, which the values of this store are "
+            "counted from. Set it back; `dpdau spark adopt` hands a store over to Spark"
         )
+        raise SettingsError([problem])
 
 
 def hand_over_to_spark(store: Store) -> None:

@@ -44,7 +44,7 @@ class Folder:
 
     def is_complete(self) -> bool:
         """Whether the job that wrote it has ended well."""
-        path, system = (self / _DONE)._opened()
+        path, system = self._opened(_DONE)
         return bool(system.exists(path))
 
     def delete(self) -> None:
@@ -65,10 +65,10 @@ class Folder:
             finally:
                 os.close(descriptor)
 
-    def _opened(self) -> tuple[Any, Any]:
-        """Its path and file system, of the Java side."""
+    def _opened(self, file: str = "") -> tuple[Any, Any]:
+        """Its path, or that of a file in it, and the file system, of the Java side."""
         # PySpark has no other way to files than the objects behind it.
         java: Any = self._spark.sparkContext._jvm  # noqa: SLF001
-        session: Any = self._spark._jsparkSession  # type: ignore[attr-defined] # noqa: SLF001
-        path = java.org.apache.hadoop.fs.Path(self.path)
+        session: Any = self._spark._jsparkSession  # noqa: SLF001
+        path = java.org.apache.hadoop.fs.Path(f"{self.path}/{file}")
         return path, path.getFileSystem(session.sessionState().newHadoopConf())

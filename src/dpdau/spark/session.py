@@ -28,7 +28,10 @@ def open_session() -> SparkSession:
         SparkUnavailableError: if it cannot be started.
     """
     try:
-        spark = SparkSession.builder.appName("dpdau").getOrCreate().newSession()
+        builder = SparkSession.builder.appName("dpdau").config(
+            "spark.ui.showConsoleProgress", "false"
+        )
+        spark = builder.getOrCreate().newSession()
     except (PySparkException, OSError) as error:
         raise SparkUnavailableError(type(error).__name__) from error
     for name, value in _CONFIGURATION.items():

@@ -27,6 +27,6 @@ def event_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, event_log: Path) -> Place:
+def place(tmp_path: Path, event_log: Path) -> Place:  # noqa: ARG001 - starts Spark
     """A new store whose values Spark counts."""
     return Place(tmp_path / "data", given=dict(SETTINGS))

@@ -13,7 +13,7 @@ from support import Event
 from support.command_line import Result, Run
 from support.warehouse import Arrival, write_events
 
-pytestmark = pytest.mark.xdist_group("spark")
+pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.usefixtures("event_log")]
 
 LAST = datetime.now(UTC).date() - timedelta(days=2)
 SETTINGS = {
@@ -25,9 +25,7 @@ SETTINGS = {
 
 
 @pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run one command in this process."""
     monkeypatch.chdir(tmp_path)
     for name, value in SETTINGS.items():
@@ -51,9 +49,7 @@ def events(tmp_path: Path) -> str:
     return str(tmp_path / "events")
 
 
-def test_publish_names_what_is_new_and_tells_no_total(
-    run: Run, event_log: Path, events: str
-) -> None:
+def test_publish_names_what_is_new_and_tells_no_total(run: Run, events: str) -> None:
     through = ("--through", LAST.isoformat(), "--from", LAST.isoformat())
     answer = run("spark", "publish", events, *through, "--json").answer
     assert f"dau-1d-{LAST}" in answer["published"]
@@ -65,9 +61,7 @@ def test_publish_names_what_is_new_and_tells_no_total(
     assert run("verify").code == 0
 
 
-def test_what_was_landed_is_published_and_compacted(
-    run: Run, event_log: Path, events: str
-) -> None:
+def test_what_was_landed_is_published_and_compacted(run: Run, events: str) -> None:
     assert run("spark", "land", events).out == "Took in 1 batch.\n"
     assert run("spark", "land", events).out == "Nothing was left to take in.\n"
     assert run("spark", "land", events, "--json").answer == {"batches": 0}
@@ -77,7 +71,7 @@ def test_what_was_landed_is_published_and_compacted(
     assert run("spark", "publish", *through).code == 0
 
 
-def test_bad_rows_end_it_with_their_reasons(run: Run, event_log: Path, tmp_path: Path) -> None:
+def test_bad_rows_end_it_with_their_reasons(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text(f"user_id,op,day,n\n,+,{LAST},1\nada,*,{LAST},2\n")
     given = ("--format", "csv", "--option", "header=true", "--option", "inferSchema=true")
     said = ("--order", "n", "--from", LAST.isoformat())
@@ -101,7 +95,7 @@ def test_bad_rows_end_it_with_their_reasons(run: Run, event_log: Path, tmp_path:
     ],
 )
 def test_arguments_that_do_not_fit_are_named(
-    run: Run, event_log: Path, arguments: tuple[str, ...], code: int, message: str
+    run: Run, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     result = run("spark", *arguments)
     assert result.code == code
@@ -109,7 +103,7 @@ def test_arguments_that_do_not_fit_are_named(
 
 
 def test_a_store_that_counts_itself_is_handed_over(
-    run: Run, event_log: Path, events: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, events: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACTIVITY_SOURCE", "store")
     refused = run("spark", "publish", events)
@@ -121,7 +115,8 @@ def test_a_store_that_counts_itself_is_handed_over(
     assert "set ACTIVITY_SOURCE=spark" in run("spark", "adopt").out
     assert run("ledger").code == 2
     monkeypatch.setenv("ACTIVITY_SOURCE", "spark")
-    ingested = run("ingest", "--from", "events/one.parquet")
+    Path("more.csv").write_text(f"user_id,op,day\nada,+,{LAST}\n")
+    ingested = run("ingest", "--from", "more.csv")
     assert ingested.code == 7
     assert "takes no events" in ingested.err
     assert run("spark", "publish", events, "--from", LAST.isoformat()).code == 0
@@ -138,9 +133,7 @@ def test_without_its_libraries_it_says_what_is_missing(
     assert "pip install 'dpdau[spark]'" in result.err
 
 
-def test_without_java_it_says_what_is_missing(
-    run: Run, event_log: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_java_it_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     session = importlib.import_module("dpdau.spark.session")
 
     class Broken:
@@ -151,5 +144,3 @@ def test_without_java_it_says_what_is_missing(
     result = run("spark", "compact")
     assert result.code == 2
     assert "Java 17 or newer" in result.err
-
-

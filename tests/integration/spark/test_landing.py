@@ -92,7 +92,7 @@ class TestLanding:
         assert len(rows(place)) == 8
 
     def test_that_dies_behind_a_batch_lands_it_again_in_its_place(
-        self, place: Place, incoming: Path, tmp_path: Path
+        self, place: Place, incoming: Path
     ) -> None:
         code = f"""
 import os, signal, sys
@@ -137,7 +137,7 @@ land(
             raise OSError
 
         monkeypatch.setattr(Folder, "sync", die)
-        with pytest.raises(OSError, match="^$"):
+        with pytest.raises(OSError, match=r"^$"):
             land(place, incoming)
         monkeypatch.undo()
         for done in place.directory.glob("spark/*/landed/batches/*/_SUCCESS"):
@@ -267,7 +267,7 @@ class TestCompacting:
             raise OSError
 
         monkeypatch.setattr(LandedEvents, "_delete_before", die)
-        with pytest.raises(OSError, match="^$"):
+        with pytest.raises(OSError, match=r"^$"):
             compact(place)
         # All of it is there twice, and counts once.
         assert len(rows(place)) == 12

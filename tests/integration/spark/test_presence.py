@@ -88,7 +88,7 @@ def _limiter() -> str:
 
 
 @pytest.fixture
-def spark(event_log: Path) -> Any:
+def spark(event_log: Path) -> Any:  # noqa: ARG001 - starts Spark
     from dpdau.spark.session import open_session  # noqa: PLC0415 - only where there is Java
 
     return open_session()

@@ -139,15 +139,15 @@ class TestWhatIsRead:
         )
         assert totals(place) == (1, 0)
 
-    def test_timestamps_of_a_view_of_the_catalog(self, place: Place, tmp_path: Path) -> None:
+    def test_timestamps_of_a_view_of_the_catalog(self, place: Place) -> None:
         from dpdau.spark import TableSource, publish  # noqa: PLC0415 - only where there is Java
         from dpdau.spark.session import open_session  # noqa: PLC0415
 
         spark = open_session()
-        rows = "VALUES ('ada', '+', TIMESTAMP'2025-11-02T04:59:59Z', 1), ('bob', '+', TIMESTAMP'2025-10-01T00:00:00Z', 2)"
-        spark.sql(f"SELECT * FROM {rows} AS e(user_id, op, ts, n)").createOrReplaceGlobalTempView(
-            "v"
-        )
+        spark.sql(
+            "SELECT * FROM VALUES ('ada', '+', TIMESTAMP'2025-11-02T04:59:59Z', 1), "
+            "('bob', '+', TIMESTAMP'2025-10-01T00:00:00Z', 2) AS events (user_id, op, ts, n)"
+        ).createOrReplaceGlobalTempView("v")
         place.given |= {"timezone": "America/Chicago", "w_bound_mau": "unbounded"}
         source = TableSource(table="global_temp.v", arrival="n")
         last = date(2025, 11, 2)
@@ -285,7 +285,7 @@ class TestWhatIsRefused:
         error = self.refused(place, tmp_path / "nowhere")
         assert isinstance(error, FileUnreadableError)
         assert "nowhere: there is no such file" in error.message
-        with pytest.raises(FileUnreadableError, match="no.where: there is no such table"):
+        with pytest.raises(FileUnreadableError, match=r"no\.where: there is no such table"):
             publish(place.settings, TableSource(table="no.where"), start=FIRST, clock=place.clock)
         (tmp_path / "empty").mkdir()
         assert "no file of that format" in self.refused(place, tmp_path / "empty").message
@@ -312,7 +312,8 @@ class TestWhatIsRefused:
         assert isinstance(error, InvalidValueError)
         assert message in error.message
 
-    def test_a_source_of_none_or_two_places(self, place: Place) -> None:
+    @pytest.mark.usefixtures("event_log")
+    def test_a_source_of_none_or_two_places(self) -> None:
         from dpdau.spark import TableSource  # noqa: PLC0415 - only where there is Java
 
         with pytest.raises(InvalidValueError, match="paths of files, or one table"):
@@ -369,7 +370,7 @@ class TestEachDayOnce:
             app.verify()
 
     def test_whoever_is_killed_between_counting_and_recording_leaves_nothing_published(
-        self, place: Place, events: Path, tmp_path: Path
+        self, place: Place, events: Path
     ) -> None:
         publish(place, events, through=2)
         before = totals(place, MAU)

@@ -21,7 +21,7 @@ from dpdau.privacy.flippancy import LimiterState
 from support import FakeClock, application, columns
 from support.warehouse import Crowd, write_events
 
-pytestmark = pytest.mark.xdist_group("spark")
+pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.usefixtures("event_log")]
 
 # One example is hundreds of lives, and to try a failing one again takes long.
 few = settings(max_examples=1, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
@@ -156,9 +156,9 @@ def _states(reader: Any) -> list[tuple[SeriesKey, Any]]:
 @few
 @given(random=st.randoms(use_true_random=True))
 def test_totals_and_limiters_are_those_of_the_embedded_engine(
-    tmp_path_factory: pytest.TempPathFactory, event_log: Path, random: Random
+    tmp_path_factory: pytest.TempPathFactory, random: Random
 ) -> None:
-    states = live(tmp_path_factory.mktemp("bounded"), random, 400, **BOUNDED)
+    states = live(tmp_path_factory.mktemp("bounded"), random, 50, **BOUNDED)
     for here, there in states:
         assert here == there
     assert [sorted(there) for _, there in states] == [
@@ -174,9 +174,9 @@ def test_totals_and_limiters_are_those_of_the_embedded_engine(
 @few
 @given(random=st.randoms(use_true_random=True))
 def test_so_they_are_of_a_sample_without_a_limit(
-    tmp_path_factory: pytest.TempPathFactory, event_log: Path, random: Random
+    tmp_path_factory: pytest.TempPathFactory, random: Random
 ) -> None:
-    states = live(tmp_path_factory.mktemp("sampled"), random, 200, **OF_A_SAMPLE)
+    states = live(tmp_path_factory.mktemp("sampled"), random, 25, **OF_A_SAMPLE)
     for here, there in states:
         assert here == there
         assert all(total % 2 == 0 for state in there.values() for total in state.totals)
