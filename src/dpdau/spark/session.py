@@ -28,9 +28,9 @@ def open_session() -> SparkSession:
         SparkUnavailableError: if it cannot be started.
     """
     try:
-        builder = SparkSession.builder.appName("dpdau").config(
-            "spark.ui.showConsoleProgress", "false"
-        )
+        builder = SparkSession.builder.appName("dpdau")
+        # Its bars would be drawn over what the command shows.
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
         spark = builder.getOrCreate().newSession()
     except (PySparkException, OSError) as error:
         raise SparkUnavailableError(type(error).__name__) from error

@@ -11,6 +11,8 @@ from dpdau.spark.failures import failing_clearly
 __all__ = ["TableSource"]
 
 _PARQUET = "parquet"
+# Of these Spark wants to be told the columns of a stream; others know them, and may refuse to be told.
+_WITHOUT_SCHEMA = {_PARQUET, "csv", "json", "orc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class TableSource:
             if self.table is not None:
                 return spark.read.table(self.table)
             reader = spark.read.format(self.file_format).options(**self.options)
-            return reader.load(list(self.paths))
+            # Formats that others bring to Spark may not take a list.
+            return reader.load(self.paths[0] if len(self.paths) == 1 else list(self.paths))
 
     def stream(self, spark: SparkSession) -> DataFrame:
         """The table as it grows, each file of it once.
@@ -70,5 +73,7 @@ class TableSource:
             reader = spark.readStream.options(**self.options)
             if self.table is not None:
                 return reader.table(self.table)
-            schema = self.read(spark).schema
-            return reader.format(self.file_format).schema(schema).load(self.paths[0])
+            reader = reader.format(self.file_format)
+            if self.file_format in _WITHOUT_SCHEMA:
+                reader = reader.schema(self.read(spark).schema)
+            return reader.load(self.paths[0])
