@@ -257,6 +257,9 @@ class TestTheSource:
             app.release(Metric.DAU, NEWEST)
         with pytest.raises(CountedElsewhereError, match="nothing to hand over"):
             source.hand_over_to_spark(store)
+        with store.read() as reader, MemoryStore().read() as another:
+            assert len(source.folder_of(reader)) == 16
+            assert source.folder_of(another) == ""
         assert publish(open_app(), Census(), FIRST) == ["dau-1d-2025-11-01", "mau-30d-2025-11-01"]
 
     def test_needs_settings_that_spark_can_count_with(self, open_app: Open) -> None:

@@ -415,10 +415,14 @@ publish(
     def test_tables_of_a_complete_period_are_deleted(self, place: Place, events: Path) -> None:
         publish(place, events, through=4)
         place.clock.now = datetime(2025, 12, 2, 12, tzinfo=UTC)
-        stray = place.directory / "spark" / "stray"
-        stray.mkdir()
+        (limiters,) = place.directory.glob("spark/*/limiters")
+        strays = [limiters / "stray", limiters / MAU.series_id / "stray"]
+        for stray in strays:
+            stray.mkdir()
+        publish(place, events, through=5)
         publish(place, events, through=1, month=12)
         assert limiter_folders(place) == []
+        assert [stray.exists() for stray in strays] == [True, False]
         assert state(place, MAU) is None
         assert len(limiter_folders(place, SeriesKey(Metric.MAU, 3, "2025-12"))) == 1
 
