@@ -18,7 +18,7 @@ BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 # Each folder is a place that modules are imported from, as in pyproject.toml.
 TORTURE := torture $(patsubst %/,%,$(sort $(wildcard torture/[a-z]*/)))
 # All of pyproject.toml that development needs.
-EXTRAS := dev bench broker docs eval fuzz load mutation postgres
+EXTRAS := dev bench broker docs eval fuzz load mutation postgres spark
 # As in pyproject.toml; pip-compile leaves out what stands behind an extra's requirement.
 FUZZER_RUNS_ON := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
@@ -95,8 +95,8 @@ references: $(DEVELOPMENT) ## write the generated documents anew
 .PHONY: test
 test: lint ## lint, write a sample budget report, run every test and hold the coverage
 	@$(BIN)/python tools/export_budget_report.py --sample-days 3 --daily-users 100 --quiet
-	$(BIN)/pytest --numprocesses $(PYTEST_WORKERS) --hypothesis-profile $(HYPOTHESIS_PROFILE) \
-		--cov --cov-report term
+	$(BIN)/pytest --numprocesses $(PYTEST_WORKERS) --dist loadgroup \
+		--hypothesis-profile $(HYPOTHESIS_PROFILE) --cov --cov-report term
 	@report=$$($(BIN)/coverage report --include '$(CRITICAL)' \
 		$(if $(HAS_POSTGRES),,--omit '$(POSTGRES)') --fail-under 100) \
 		|| { echo "$$report"; echo 'Every branch of these files must be covered.'; exit 1; }

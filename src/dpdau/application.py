@@ -17,12 +17,15 @@ from dpdau.errors import (
     StoreError,
 )
 from dpdau.formats import EventRules
+from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar, Period
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow
 from dpdau.model.releases import Metric, Release
+from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.caps import CapRaiser
+from dpdau.pipeline.census import Census
 from dpdau.pipeline.count import exported_sketch
 from dpdau.pipeline.erase import Eraser
 from dpdau.pipeline.guard import LedgerGuard
@@ -34,6 +37,7 @@ from dpdau.pipeline.publish import Publisher
 from dpdau.pipeline.records import find_release, record_of
 from dpdau.pipeline.recovery import Recovery
 from dpdau.pipeline.rotation import rotation_status
+from dpdau.pipeline.source import require_source, source_of
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.privacy.strategy import Plan
 from dpdau.views import (
@@ -71,6 +75,8 @@ class Application:
         guard: says whether the ledger may grow.
         recovery: lets it grow again after a rollback.
         upkeep: what happens by itself.
+        pseudonymizer: replaces user ids.
+        sampler: says whose events are kept; None for everyone's.
         sampling_exponent: k of the share 2^−k of all users that the store keeps.
         erase_by_default: whether a "-" without a scope erases the whole person.
     """
@@ -86,6 +92,8 @@ class Application:
     guard: LedgerGuard
     recovery: Recovery
     upkeep: Upkeep
+    pseudonymizer: Pseudonymizer
+    sampler: Sampler | None
     sampling_exponent: int
     erase_by_default: bool
 
@@ -176,9 +184,12 @@ class Application:
         )
         return StickinessView.of(daily, monthly, start, end)
 
-    def publish(self, end: date | None = None, start: date | None = None) -> Iterator[Release]:
-        """Publish what is due up to a day, by default the newest closed one."""
-        return self.publisher.publish_through(end or self.calendar.last_closed_day(), start)
+    def publish(
+        self, end: date | None = None, start: date | None = None, census: Census | None = None
+    ) -> Iterator[Release]:
+        """Publish what is due up to a day, by default the newest closed one; see `Publisher`."""
+        end = end or self.calendar.last_closed_day()
+        return self.publisher.publish_through(end, start, census=census)
 
     def budget_of(self, metric: Metric, day: date | None = None) -> BudgetView:
         """What a metric has cost in the period of a day, by default today's."""
@@ -250,11 +261,14 @@ class Application:
         if erasure.completed_at is None:
             raise ErasureUnfinishedError(erasure_id, erasure.refusal)
         carried_out_on = self.calendar.day_of(erasure.requested_at)
+        with self.store.read() as reader:
+            source = source_of(reader)
         return ReceiptView.of(
             erasure,
             program=f"dpdau {__version__}",
             issued_at=self.calendar.now(),
             kept_until=carried_out_on + timedelta(days=self.calendar.retention_days),
+            source=source,
         )
 
     def rotation(self) -> RotationView:
@@ -303,6 +317,7 @@ class Application:
                 day, f"its window of {window_days} days is not within {first_kept} to {last}"
             )
         with self.store.read() as reader:
+            require_source(reader, ActivitySource.STORE, "it has no sketch to export")
             return exported_sketch(reader, self.sampling_exponent, day, window_days)
 
     def _priced(self, release: Release) -> ReleaseView:

@@ -39,6 +39,7 @@ from dpdau.pipeline.recovery import Recovery
 from dpdau.pipeline.retention import Retention
 from dpdau.pipeline.rotation import KEY_CHECK, join_rotation
 from dpdau.pipeline.rules import MetricRules
+from dpdau.pipeline.source import bind_source
 from dpdau.pipeline.upkeep import Upkeep
 from dpdau.store import (
     KEPT,
@@ -101,6 +102,7 @@ def build(
     calendar = calendar_of(settings, clock)
     try:
         secret = _secret(settings, store)
+        bind_source(store, settings.activity_source)
         sampler = _sampler(store, settings)
         pseudonymizer = _claim(store, secret, settings.hash_salt_secret_previous, calendar)
     except BaseException:
@@ -125,6 +127,8 @@ def build(
         guard=guard,
         recovery=Recovery(store, calendar, guard),
         upkeep=Upkeep(calendar, eraser, publisher, Retention(store)),
+        pseudonymizer=pseudonymizer,
+        sampler=sampler,
         sampling_exponent=_counting(settings, settings.sketch_impl).exponent,
         erase_by_default=settings.delete_scope == "user",
     )

@@ -21,6 +21,7 @@ from dpdau.cli import (
     serving,
     simulating,
     sketching,
+    spark,
     values,
 )
 from dpdau.cli.exit_codes import exit_codes_in_short
@@ -49,6 +50,7 @@ for _group in (
 ):
     app.add_typer(_group.commands)
 app.add_typer(sketching.commands, name="sketch", rich_help_panel="Account")
+app.add_typer(spark.commands, name="spark", rich_help_panel="Publish")
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value

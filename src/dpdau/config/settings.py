@@ -45,6 +45,7 @@ from dpdau.errors import SettingsError
 from dpdau.model.calendar import PeriodKind
 from dpdau.model.counting import MOST_PHANTOMS
 from dpdau.model.releases import Mechanism, Metric, SketchKind
+from dpdau.model.sources import ActivitySource
 
 __all__ = ["SECRETS", "Settings"]
 
@@ -112,6 +113,12 @@ is private by its own randomness and needs the mechanism intrinsic (docs/sketche
         "Data", 14, "a whole number from 4 to 21", "registers, as a power of two", ge=4, le=21
     )
     """The size of an `hllpp` sketch: more registers count larger numbers more precisely."""
+
+    activity_source: ActivitySource = setting("Data", ActivitySource.STORE, choices(ActivitySource))
+    """What values are counted from: the events in the store, or tables that Spark reads, in which \
+case the store takes no events (docs/how-to/spark.md)."""
+    spark_dir: str | None = setting("Data", None, "a folder, or a URI that the cluster reaches")
+    """Where Spark keeps landed events and limiter tables; by default the folder spark in DATA_DIR."""
 
     mau_window_days: int = setting(
         "Privacy", 30, "a whole number from 1 to 366", "days", ge=1, le=366
@@ -302,6 +309,7 @@ order, with Kafka what the group assigns."""
             *self._unfit_budgets(),
             *self._unfit_data(),
             *self._unfit_sketch(),
+            *self._unfit_source(),
             *self._unfit_service(),
             *self._unfit_broker(),
         ]
@@ -343,6 +351,14 @@ order, with Kafka what the group assigns."""
             elif mechanism is Mechanism.INTRINSIC:
                 expected = "continual, laplace or gaussian: hllpp alone is private by itself"
                 yield self._unfit(name, f"{expected}, and SKETCH_IMPL is {self.sketch_impl}")
+
+    def _unfit_source(self) -> Iterator[str]:
+        if self.activity_source is ActivitySource.SPARK:
+            for metric in Metric:
+                if getattr(self, name := f"mechanism_{metric}") is not Mechanism.CONTINUAL:
+                    yield self._unfit(name, "continual, as ACTIVITY_SOURCE is spark")
+            if self.hash_salt_secret_previous is not None:
+                yield "HASH_SALT_SECRET_PREVIOUS is set; expected nothing, as ACTIVITY_SOURCE is spark"
 
     def _unfit_service(self) -> Iterator[str]:
         if not _is_loopback(self.service_host) and all(getattr(self, key) is None for key in _KEYS):

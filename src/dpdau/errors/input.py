@@ -121,7 +121,7 @@ class FileUnreadableError(InputError):
     slug = "file-unreadable"
     title = "File unreadable"
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
         super().__init__(f"Cannot read {path}: {reason}.", path=str(path))
 

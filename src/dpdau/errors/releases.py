@@ -1,6 +1,7 @@
 """What cannot be published, and records that are missing or do not hold."""
 
 import math
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from dpdau.errors.base import DpdauError
@@ -10,6 +11,7 @@ __all__ = [
     "BudgetExhaustedError",
     "CalibrationError",
     "ClockLeaptError",
+    "CountedElsewhereError",
     "DayOpenError",
     "DayOutOfRangeError",
     "ErasureNotFoundError",
@@ -19,6 +21,8 @@ __all__ = [
     "LedgerDamagedError",
     "LedgerRolledBackError",
     "ReleaseNotFoundError",
+    "SeriesMovedError",
+    "SeriesRunningError",
 ]
 
 
@@ -50,6 +54,54 @@ class DayOutOfRangeError(DpdauError):
     def __init__(self, day: date, reason: str) -> None:
         self.day = day
         super().__init__(f"{day} cannot be released: {reason}.", day=day.isoformat())
+
+
+class CountedElsewhereError(DpdauError):
+    """The store's values are counted from another place than the one that this is about."""
+
+    slug = "counted-elsewhere"
+    title = "Counted elsewhere"
+    http_status = 409
+    exit_code = 7
+
+    def __init__(self, source: str, refusal: str) -> None:
+        counted = {"store": "from its own activity", "spark": "by Spark, from tables elsewhere"}
+        super().__init__(
+            f"The values of this store are counted {counted[source]} (ACTIVITY_SOURCE), so {refusal}.",
+            activity_source=source,
+        )
+
+
+class SeriesMovedError(DpdauError):
+    """Another publisher recorded days of a series while this one counted them."""
+
+    slug = "series-moved"
+    title = "Series moved on"
+    http_status = 409
+    exit_code = 5
+
+    def __init__(self, series_id: str) -> None:
+        super().__init__(
+            f"Another publisher has recorded days of the series {series_id} while this one "
+            "counted, so nothing that it counted was published. Run it again: it goes on from "
+            "where the series is now."
+        )
+
+
+class SeriesRunningError(DpdauError):
+    """Who counts cannot change while a series runs."""
+
+    slug = "series-running"
+    title = "Series running"
+    http_status = 409
+    exit_code = 7
+
+    def __init__(self, series_ids: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(sorted(series_ids))} runs, and only this store knows whom it has counted "
+            "there. Nothing was changed; try again between the publication of the period's last day "
+            "and the closing of the next one's first."
+        )
 
 
 class ClockLeaptError(DpdauError):

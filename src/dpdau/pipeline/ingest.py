@@ -15,13 +15,16 @@ from pyroaring import BitMap
 from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar
 from dpdau.model.events import EventColumns
+from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.erase import erase_pseudonyms, record_erasure
 from dpdau.pipeline.ports import Store, Transaction
 from dpdau.pipeline.positions import Advance
 from dpdau.pipeline.rekeying import admit
+from dpdau.pipeline.source import require_source
 
 __all__ = ["IngestOutcome", "Ingestor", "PseudonymousEvents"]
 
+_NOT_HERE = "it takes no events: put them where `dpdau spark publish` or `dpdau spark land` reads"
 _INDEX_BITS = 32
 # Larger groups are applied in parts, so that a day (22 bits for all of the calendar), a user and a
 # position fit into one integer of 63 bits.
@@ -135,6 +138,7 @@ class Ingestor:
         Raises:
             WrongSecretError: if another process has replaced the secret; nothing was stored.
             PositionMovedError: if the store does not stand where the stretch begins; likewise.
+            CountedElsewhereError: if the store counts no events of its own; likewise.
         """
         leaving = events.whole_user & ~events.adds
         # People who leave or change their pseudonym concern more than the days of the events, and
@@ -146,6 +150,7 @@ class Ingestor:
             and len(events) <= _MOST_EVENTS
         )
         with self._store.write(shared=is_shared) as transaction:
+            require_source(transaction, ActivitySource.STORE, _NOT_HERE)
             if advance is not None:
                 advance.carry_out(transaction)
             admit(transaction, self._pseudonymizer, events.pseudonyms, events.previous)

@@ -22,6 +22,7 @@ from dpdau.model.calendar import Calendar
 from dpdau.model.counting import Counting, CountVariance
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Release, ReleaseKey
+from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.budget import Budget
 from dpdau.pipeline.count import intrinsic_estimate, present_users, sketch_of
 from dpdau.pipeline.guard import LedgerGuard
@@ -29,6 +30,7 @@ from dpdau.pipeline.ledger import append_release, latest_release
 from dpdau.pipeline.ports import Reader, Transaction
 from dpdau.pipeline.recovery import Closures
 from dpdau.pipeline.rules import MetricRules
+from dpdau.pipeline.source import require_source
 from dpdau.privacy.charges import Charge
 from dpdau.privacy.gaussian import GaussianMechanism
 from dpdau.privacy.intervals import interval
@@ -39,6 +41,7 @@ __all__ = ["Kept", "OnDemandReleaser"]
 
 _Mechanism: TypeAlias = LaplaceMechanism | GaussianMechanism | IntrinsicMechanism
 
+_NOT_HERE = "only the days of a series have values, and there are no revisions"
 _NAMES = {
     LaplaceMechanism: Mechanism.LAPLACE,
     GaussianMechanism: Mechanism.GAUSSIAN,
@@ -113,6 +116,7 @@ class OnDemandReleaser:
         self, transaction: Transaction, rules: MetricRules, key: ReleaseKey, kept: Kept | None
     ) -> Release:
         """Authorise, draw the noise and record the row, all in the open transaction."""
+        require_source(transaction, ActivitySource.STORE, _NOT_HERE)
         present = present_users(transaction, key.day, key.window_days)
         period = self._calendar.period_of(key.day)
         Closures.of(transaction, key.metric).require_open(key.day, period)

@@ -45,7 +45,8 @@ class SeriesState:
 
     Attributes:
         totals: the true presence totals of the rows measured so far, in day order.
-        limiter: the flippancy limiter's state, or None if presence is not limited.
+        limiter: the flippancy limiter's state, or what a census has in its place; None if
+            presence is not limited.
     """
 
     totals: tuple[int, ...]

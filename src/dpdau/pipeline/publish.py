@@ -16,14 +16,17 @@ from dpdau.errors import (
 )
 from dpdau.model.calendar import Calendar, Period
 from dpdau.model.releases import Mechanism, Metric, Release, ReleaseKey
+from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.census import Census
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.leaps import LeapGuard
 from dpdau.pipeline.ledger import latest_release
 from dpdau.pipeline.ondemand import Kept, OnDemandReleaser
 from dpdau.pipeline.ports import Store
 from dpdau.pipeline.rules import MetricRules
-from dpdau.pipeline.series import SeriesPublisher
+from dpdau.pipeline.series import SeriesPublisher, require_counter
+from dpdau.pipeline.source import source_of
 from dpdau.privacy.strategy import Plan
 
 __all__ = ["CREATED_ON", "Due", "Publisher", "SeriesAnswer"]
@@ -162,7 +165,8 @@ class Publisher:
         if not start <= end <= start + timedelta(days=_MAX_SERIES_DAYS):
             expected = f"a day from {start} on, at most {_MAX_SERIES_DAYS:,} days later"
             raise InvalidValueError("end", end.isoformat(), expected)
-        if publish and self._leaps.is_steady and self._in_series(rules, window_days):
+        is_due = publish and self._leaps.is_steady and self._in_series(rules, window_days)
+        if is_due and self.is_counted_here:
             deque(self._publish_range(rules, start, end), maxlen=0)
         days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
         with self._store.read() as reader:
@@ -177,8 +181,18 @@ class Publisher:
             unpublished=[day for day, release in found.items() if release is None],
         )
 
+    @property
+    def is_counted_here(self) -> bool:
+        """Whether values are counted from the store's own activity."""
+        with self._store.read() as reader:
+            return source_of(reader) is ActivitySource.STORE
+
     def publish_through(
-        self, end: date, start: date | None = None, metrics: Iterable[Metric] = Metric
+        self,
+        end: date,
+        start: date | None = None,
+        metrics: Iterable[Metric] = Metric,
+        census: Census | None = None,
     ) -> Iterator[Release]:
         """Publish every closed day that is due, oldest first, metric by metric.
 
@@ -187,6 +201,7 @@ class Publisher:
             start: the oldest day to publish; by default what is due: periods that have begun
                 to be published, and all since the store was made.
             metrics: which ones.
+            census: who counts the users, if the store does not.
 
         Yields:
             Each new release, already durable. Metrics that are released per release are
@@ -196,7 +211,11 @@ class Publisher:
             ClockLeaptError: if the clock cannot be believed.
             BudgetExhaustedError: if a metric's budget has no room, once all others have been
                 published; what was yielded before stands.
+            CountedElsewhereError: if it is not for this census, or its absence, to count.
+            SeriesMovedError: if another census was recorded while this one counted.
         """
+        with self._store.read() as reader:
+            require_counter(reader, census)
         self._leaps.require_steady()
         end = min(end, self._calendar.last_closed_day())
         if start is not None:
@@ -205,7 +224,7 @@ class Publisher:
         refusal: BudgetExhaustedError | None = None
         for rules in map(self._rules.__getitem__, metrics):
             try:
-                yield from self._publish_metric(rules, start, end)
+                yield from self._publish_metric(rules, start, end, census)
             except BudgetExhaustedError as error:
                 refusal = refusal or error
         if refusal is not None:
@@ -244,23 +263,27 @@ class Publisher:
             return latest_release(reader, key)
 
     def _publish_metric(
-        self, rules: MetricRules, start: date | None, end: date
+        self, rules: MetricRules, start: date | None, end: date, census: Census | None
     ) -> Iterator[Release]:
         if rules.mechanism is Mechanism.CONTINUAL:
             if start is None:
-                return self._publish_due(rules, end)
-            return self._publish_range(rules, start, end)
+                return self._publish_due(rules, end, census)
+            return self._publish_range(rules, start, end, census)
         return iter(()) if start is None else self._publish_days(rules, start, end)
 
-    def _publish_due(self, rules: MetricRules, end: date) -> Iterator[Release]:
+    def _publish_due(
+        self, rules: MetricRules, end: date, census: Census | None
+    ) -> Iterator[Release]:
         for period in self._due_periods(rules, end):
-            yield from self._series.publish(rules, min(end, period.last))
+            yield from self._series.publish(rules, min(end, period.last), census)
 
-    def _publish_range(self, rules: MetricRules, start: date, end: date) -> Iterator[Release]:
+    def _publish_range(
+        self, rules: MetricRules, start: date, end: date, census: Census | None = None
+    ) -> Iterator[Release]:
         end = min(end, self._calendar.last_closed_day())
         for period in self._periods(start, end):
             if self._is_retained(period.first, rules.window_days):
-                yield from self._series.publish(rules, min(end, period.last))
+                yield from self._series.publish(rules, min(end, period.last), census)
 
     def _publish_days(self, rules: MetricRules, start: date, end: date) -> Iterator[Release]:
         for offset in range((end - start).days + 1):

@@ -21,8 +21,10 @@ from pyroaring import BitMap
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow, verify_chain
 from dpdau.model.releases import SeriesKey
+from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.ports import OUTDATED, Reader, SeriesState, Tombstones, Transaction
 from dpdau.pipeline.rotation import KEY_CHECK
+from dpdau.pipeline.source import source_of
 from dpdau.privacy.flippancy import LimiterState
 
 __all__ = ["COPIED_ON", "Remains", "erased_since", "reapply"]
@@ -65,7 +67,9 @@ class Remains:
         verify_chain(ledger)
         states = {key: reader.series_state(key) for key in reader.series_keys()}
         series = {key: state for key, state in states.items() if state is not None}
-        user_indices = np.array(_counted(series.values()).to_array(), dtype=np.int64)
+        is_indexed = source_of(reader) is ActivitySource.STORE
+        counted = _counted(series.values()) if is_indexed else BitMap()
+        user_indices = np.array(counted.to_array(), dtype=np.int64)
         pseudonyms = reader.pseudonyms_of(user_indices)
         # Those who were erased have a tombstone instead, which keeps their index.
         known = pseudonyms > 0

@@ -8,8 +8,10 @@ from pyroaring import BitMap
 
 from dpdau.errors import StoreBusyError
 from dpdau.model.calendar import Period
+from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.leaps import LEAP
 from dpdau.pipeline.ports import OUTDATED, Reader, Store, Tombstones, Transaction
+from dpdau.pipeline.source import source_of
 from dpdau.privacy.flippancy import LimiterState
 
 __all__ = ["Retention"]
@@ -120,7 +122,9 @@ def _unneeded(reader: Reader, tombstones: Tombstones) -> Tombstones:
 
 
 def _limited(reader: Reader) -> BitMap:
-    """The indices that a running series with a limit has counted."""
+    """The indices that a running series with a limit has counted; Spark counts no indices."""
+    if source_of(reader) is not ActivitySource.STORE:
+        return BitMap()
     states = [reader.series_state(key) for key in reader.series_keys()]
     limiters = [LimiterState.from_bytes(each.limiter) for each in states if each and each.limiter]
     return BitMap.union(BitMap(), *(limiter.levels[0] for limiter in limiters))

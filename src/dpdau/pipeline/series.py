@@ -7,7 +7,9 @@ Formal guarantees:
     configuration and the length of the period only. Each row is measured exactly once: it is
     appended to the ledger in the transaction that measures it, under a name that the ledger
     holds at most once. A crash before the commit leaves no row and reveals nothing; the next
-    attempt draws fresh noise.
+    attempt draws fresh noise. Who is counted follows from the store in that very transaction, or
+    from a census (`pipeline.census`) that began where the series still stands when its totals are
+    recorded, all of them in one transaction together with the limiter that belongs to them.
 """
 
 import math
@@ -16,12 +18,14 @@ from datetime import date, timedelta
 
 from pyroaring import BitMap
 
-from dpdau.errors import StoreError
+from dpdau.errors import SeriesMovedError, StoreError
 from dpdau.model.calendar import Calendar, Period
 from dpdau.model.counting import CountVariance
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Mechanism, Release, ReleaseKey, SeriesKey
+from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.budget import Budget
+from dpdau.pipeline.census import Census, Span
 from dpdau.pipeline.count import present_users, sketch_of
 from dpdau.pipeline.guard import LedgerGuard
 from dpdau.pipeline.ledger import append_release, append_row, release_of
@@ -29,13 +33,18 @@ from dpdau.pipeline.ondemand import Kept
 from dpdau.pipeline.ports import Reader, SeriesState, Store, Transaction
 from dpdau.pipeline.recovery import Closures
 from dpdau.pipeline.rules import MetricRules
+from dpdau.pipeline.source import require_source
 from dpdau.privacy.charges import GaussianCharge
 from dpdau.privacy.continual import Estimate, estimate_row, measure_row
 from dpdau.privacy.flippancy import LimiterState
 from dpdau.privacy.intervals import interval
 from dpdau.privacy.strategy import Plan, Presence, make_plan
 
-__all__ = ["SeriesPublisher"]
+__all__ = ["SeriesPublisher", "require_counter"]
+
+_NOTHING = SeriesState((), None)
+_BY_SPARK_ONLY = "no day is counted here: `dpdau spark publish` publishes"
+_NOT_BY_SPARK = "Spark publishes nothing here: `dpdau publish` does, or `dpdau serve` by itself"
 
 
 class SeriesPublisher:
@@ -51,15 +60,24 @@ class SeriesPublisher:
         # Recorded plans never change, and are some hundred kilobytes to decode.
         self._plans: dict[SeriesKey, Plan] = {}
 
-    def publish(self, rules: MetricRules, through: date) -> Iterator[Release]:
+    def publish(
+        self, rules: MetricRules, through: date, census: Census | None = None
+    ) -> Iterator[Release]:
         """Publish the missing rows of one period up to a closed day, oldest first.
 
         Each row is durable when it is yielded.
+
+        Args:
+            rules: of the metric.
+            through: the last day to publish.
+            census: who counts the users of all missing rows, if the store does not.
 
         Raises:
             DayOpenError: if the day has not closed.
             BudgetExhaustedError: if the period has no plan yet and its budget has no room for
                 one.
+            CountedElsewhereError: if it is not for this census, or its absence, to count.
+            SeriesMovedError: if another census was recorded while this one counted.
         """
         self._calendar.require_closed(through)
         period = self._calendar.period_of(through)
@@ -67,14 +85,27 @@ class SeriesPublisher:
         with self._store.read() as reader:
             if self.published_rows(reader, rules, period) > last_row:
                 return
+            require_counter(reader, census)
+            state = reader.series_state(_series_key(rules, period)) or _NOTHING
         # Designed outside of the transaction: it may take seconds, and depends on no data.
         plan = self.plan_for(rules, period)
+        if census is not None:
+            span = Span(
+                series=_series_key(rules, period),
+                period=period,
+                first_row=len(state.totals),
+                last_row=last_row,
+                runs=plan.presence.runs,
+                limiter=state.limiter,
+            )
+            yield from self._record_all(rules, plan, span, state, census)
+            return
         while True:
             with self._guard.write() as transaction:
-                row = self.published_rows(transaction, rules, period)
-                if row > last_row:
+                if self.published_rows(transaction, rules, period) > last_row:
                     return
-                release = self._publish_row(transaction, rules, period, plan, row)
+                require_counter(transaction, census)
+                release = self._publish_row(transaction, rules, period, plan)
             yield release
 
     def published_rows(self, reader: Reader, rules: MetricRules, period: Period) -> int:
@@ -132,36 +163,66 @@ class SeriesPublisher:
         return self._plans[series]
 
     def _publish_row(
+        self, transaction: Transaction, rules: MetricRules, period: Period, plan: Plan
+    ) -> Release:
+        """Count the next day and record its row, all in the open transaction."""
+        series = _series_key(rules, period)
+        plan = self._open(transaction, series, period, plan)
+        state = transaction.series_state(series) or _NOTHING
+        day = period.first + timedelta(days=len(state.totals))
+        present = present_users(transaction, day, rules.window_days)
+        counted, limiter = _limited(plan, state, present)
+        total = sketch_of(rules.counting, counted).estimate()
+        return self._record(
+            transaction, rules, period, plan, SeriesState((*state.totals, total), limiter)
+        )
+
+    def _record_all(
+        self, rules: MetricRules, plan: Plan, span: Span, state: SeriesState, census: Census
+    ) -> list[Release]:
+        """Let a census count, and record all rows in one transaction."""
+        counted = census.count(span)
+        rows = range(span.first_row, span.last_row + 1)
+        releases = []
+        with self._guard.write() as transaction:
+            require_counter(transaction, census)
+            found = self.published_rows(transaction, rules, span.period)
+            kept = transaction.series_state(span.series) or _NOTHING
+            if (found, kept) != (span.first_row, state):
+                raise SeriesMovedError(span.series.series_id)
+            plan = self._open(transaction, span.series, span.period, plan)
+            for _, users in zip(rows, counted.users, strict=True):
+                totals = (*state.totals, users * 2**rules.counting.exponent)
+                state = SeriesState(totals, counted.limiter)
+                releases.append(self._record(transaction, rules, span.period, plan, state))
+        return releases
+
+    def _record(
         self,
         transaction: Transaction,
         rules: MetricRules,
         period: Period,
         plan: Plan,
-        row: int,
+        state: SeriesState,
     ) -> Release:
-        """Measure one row and record it, all in the open transaction."""
+        """Measure the newest total of a state and record its row, in the open transaction."""
         series = _series_key(rules, period)
-        plan = self._open(transaction, series, period, plan)
+        row = len(state.totals) - 1
         measurements = _measurements(transaction, series, plan)
-        state = transaction.series_state(series) or SeriesState((), None)
         if len(measurements) != row:
             raise StoreError(
                 f"The private state of series {series.series_id} has {row} rows and the ledger "
                 f"{len(measurements)}. The store was changed by hand or mixes two backups: "
                 "restore one whole backup."
             )
-        day = period.first + timedelta(days=row)
-        key = ReleaseKey(rules.metric, rules.window_days, day)
-
-        counted, limiter = _limited(plan, state, present_users(transaction, day, key.window_days))
-        totals = (*state.totals, sketch_of(rules.counting, counted).estimate())
-        measurement = measure_row(plan, totals)
+        key = ReleaseKey(rules.metric, rules.window_days, period.first + timedelta(days=row))
+        measurement = measure_row(plan, state.totals)
         release = self._release(rules, period, plan, key, [*measurements, measurement])
         append_release(transaction, release)
         if row + 1 == period.days:
             transaction.drop_series_state(series)
         else:
-            transaction.put_series_state(series, SeriesState(totals, limiter))
+            transaction.put_series_state(series, state)
         return release
 
     def _open(
@@ -221,6 +282,18 @@ class SeriesPublisher:
             plan_id=plan.plan_id,
             released_at=self._calendar.now(),
         )
+
+
+def require_counter(reader: Reader, census: Census | None) -> None:
+    """Pass if it is for this census, or for the store itself, to count.
+
+    Raises:
+        CountedElsewhereError: if it is not.
+    """
+    if census is None:
+        require_source(reader, ActivitySource.STORE, _BY_SPARK_ONLY)
+    else:
+        require_source(reader, ActivitySource.SPARK, _NOT_BY_SPARK)
 
 
 def _charge(plan: Plan) -> GaussianCharge:

@@ -72,6 +72,8 @@ class Upkeep:
         """The ids of new releases, and why metrics stopped early."""
         published: list[str] = []
         refused: list[str] = []
+        if not self._publisher.is_counted_here:
+            return published, refused
         end = self._calendar.last_closed_day()
         for metric in Metric:
             try:

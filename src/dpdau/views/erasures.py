@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from dpdau.model.erasures import Erasure
+from dpdau.model.sources import ActivitySource
 from dpdau.views.base import View
 
 __all__ = ["ErasureView", "ReceiptView"]
@@ -83,6 +84,7 @@ class ReceiptView(View):
         program: str,
         issued_at: datetime,
         kept_until: date,
+        source: ActivitySource = ActivitySource.STORE,
     ) -> "ReceiptView":
         """The receipt of a complete erasure.
 
@@ -91,7 +93,9 @@ class ReceiptView(View):
             program: name and version.
             issued_at: the current time.
             kept_until: the last day of its tombstones.
+            source: where the activity is that is counted.
         """
+        by_spark = source is ActivitySource.SPARK
         return cls(
             program=program,
             issued_at=issued_at,
@@ -101,8 +105,8 @@ class ReceiptView(View):
                 sequence=erasure.ledger_sequence or 0, hash=erasure.ledger_hash or ""
             ),
             removed=_REMOVED,
-            kept=_kept(kept_until),
-            not_reached=_NOT_REACHED,
+            kept=[*_kept(kept_until), *(_KEPT_FOR_SPARK if by_spark else [])],
+            not_reached=[*_NOT_REACHED, *(_NOT_REACHED_IN_SPARK if by_spark else [])],
         )
 
 
@@ -118,6 +122,20 @@ _NOT_REACHED = [
     "snapshots of the file system, and blocks that a disk has put aside",
     "whatever the senders of events keep",
 ]
+_KEPT_FOR_SPARK = [
+    Kept(
+        place="limiter tables in SPARK_DIR",
+        what="the keyed hash of each id that a running series has counted, so that leaving and "
+        "coming back buys no second budget; deleted with the last day of the series' period",
+        until=None,
+    ),
+    Kept(
+        place="landed events in SPARK_DIR",
+        what="the keyed hash and the days, counted no more; deleted by `dpdau spark compact`",
+        until=None,
+    ),
+]
+_NOT_REACHED_IN_SPARK = ["the tables that Spark reads, which are not dpdau's to change"]
 
 
 def _kept(until: date) -> list[Kept]:
