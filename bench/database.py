@@ -12,6 +12,7 @@ Run: SERVICE_DATABASE_URL=postgresql://... python bench/database.py [--short]
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -161,6 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configured = load_settings().service_database_url
     if configured is None:
         print("SERVICE_DATABASE_URL is not set, so there is no database to measure.")
+        return
+    # Else what is to be on the file would be in the database too.
+    os.environ.pop("SERVICE_DATABASE_URL", None)  # noqa: TID251 - for what is started from here
+    if load_settings().service_database_url is not None:
+        print("SERVICE_DATABASE_URL is set in .env; set it for this command alone.")
         return
     url, work = configured.get_secret_value(), SHORT if options.short else FULL
     with tempfile.TemporaryDirectory() as folder:
