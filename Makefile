@@ -95,8 +95,8 @@ references: $(DEVELOPMENT) ## write the generated documents anew
 .PHONY: test
 test: lint ## lint, write a sample budget report, run every test and hold the coverage
 	@$(BIN)/python tools/export_budget_report.py --sample-days 3 --daily-users 100 --quiet
-	$(BIN)/pytest --numprocesses $(PYTEST_WORKERS) --dist loadgroup \
-		--hypothesis-profile $(HYPOTHESIS_PROFILE) --cov --cov-report term
+	$(BIN)/pytest --numprocesses $(PYTEST_WORKERS) --hypothesis-profile $(HYPOTHESIS_PROFILE) \
+		--cov --cov-report term
 	@report=$$($(BIN)/coverage report --include '$(CRITICAL)' \
 		$(if $(HAS_POSTGRES),,--omit '$(POSTGRES)') --fail-under 100) \
 		|| { echo "$$report"; echo 'Every branch of these files must be covered.'; exit 1; }

@@ -161,7 +161,8 @@ def test_every_library_that_is_imported_is_declared(distributions: Distributions
 
     providers = packages_distributions()
     for path in SOURCE.rglob("*.py"):
-        declared = named({"streams": "broker", "postgres": "postgres"}.get(path.parent.name, ""))
+        extras = {"streams": "broker", "postgres": "postgres", "spark": "spark"}
+        declared = named(extras.get(path.parent.name, ""))
         for module in imported(path) - sys.stdlib_module_names - {"dpdau"}:
             assert {canonicalize_name(each) for each in providers[module]} & declared, (
                 f"{path}: {module}"

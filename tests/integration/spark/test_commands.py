@@ -13,7 +13,7 @@ from support import Event
 from support.command_line import Result, Run
 from support.warehouse import Arrival, write_events
 
-pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.usefixtures("event_log")]
+pytestmark = pytest.mark.usefixtures("event_log")
 
 LAST = datetime.now(UTC).date() - timedelta(days=2)
 SETTINGS = {

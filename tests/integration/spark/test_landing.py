@@ -18,8 +18,6 @@ from support.places import SECRET, Place
 from support.spark import CONFIGURATION
 from support.warehouse import Arrival, write_events
 
-pytestmark = pytest.mark.xdist_group("spark")
-
 FIRST = date(2025, 11, 1)
 DAU = SeriesKey(Metric.DAU, 1, "2025-11")
 

@@ -13,8 +13,6 @@ from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.census import Span
 from dpdau.privacy.flippancy import LimiterState
 
-pytestmark = pytest.mark.xdist_group("spark")
-
 PERIOD = Period.named("2025-11")
 FIRST = PERIOD.first.toordinal()
 USERS, WINDOW, RUNS = 300, 3, 2

@@ -21,7 +21,7 @@ from dpdau.privacy.flippancy import LimiterState
 from support import FakeClock, application, columns
 from support.warehouse import Crowd, write_events
 
-pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.usefixtures("event_log")]
+pytestmark = pytest.mark.usefixtures("event_log")
 
 # One example is hundreds of lives, and to try a failing one again takes long.
 few = settings(max_examples=1, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

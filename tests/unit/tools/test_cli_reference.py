@@ -35,6 +35,7 @@ def test_every_command_has_its_section_and_an_example() -> None:
                 "sketch export",
                 "sketch import",
             ),
+            *("spark publish", "spark land", "spark compact", "spark adopt"),
         )
     }
     for section in sections:
