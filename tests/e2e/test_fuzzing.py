@@ -86,6 +86,7 @@ def test_a_service_with_a_planted_fault_does_not(
 
     monkeypatch.setattr(Application, "budget_totals", budget_totals)
     with live_service(tmp_path, rate_limit_per_minute=0) as live:
-        fuzzed = fuzz_http("--seconds", "2", "--url", live.url)
+        # Long enough to ask every route, also beside other tests.
+        fuzzed = fuzz_http("--seconds", "20", "--url", live.url)
     assert fuzzed.returncode == 1, fuzzed.stdout + fuzzed.stderr
     assert "FINDING: GET /budget answered 500" in fuzzed.stdout
