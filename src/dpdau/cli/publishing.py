@@ -1,11 +1,17 @@
 """Making values: `publish`, `revise`."""
 
-from typing import Annotated
-
 import typer
 
 from dpdau.cli import output
-from dpdau.cli.arguments import Day, MetricName, Window, metric_named, optional_day
+from dpdau.cli.arguments import (
+    Day,
+    MetricName,
+    PublishFrom,
+    PublishThrough,
+    Window,
+    metric_named,
+    optional_day,
+)
 from dpdau.cli.session import Session, command
 from dpdau.model.calendar import parse_day
 
@@ -20,18 +26,8 @@ _PANEL = "Publish"
 @command()
 def publish(
     session: Session,
-    through: Annotated[
-        str | None,
-        typer.Option(metavar="DAY", help="The newest day to publish; by default the last closed."),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="DAY",
-            help="The oldest day to publish; by default all that is due since the store was made.",
-        ),
-    ] = None,
+    through: PublishThrough = None,
+    start: PublishFrom = None,
 ) -> None:
     """Publish every closed day that is due, oldest first, each exactly once."""
     last, first = optional_day(through, "--through"), optional_day(start, "--from")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dpdau.cli import output
-from dpdau.cli.arguments import optional_day
+from dpdau.cli.arguments import PublishFrom, PublishThrough, optional_day
 from dpdau.cli.session import Session, command
 from dpdau.errors import InvalidValueError
 
@@ -71,18 +71,8 @@ def publish(
     file_format: _Format = "parquet",
     options: _Options = None,
     order: _Order = "received_at",
-    through: Annotated[
-        str | None,
-        typer.Option(metavar="DAY", help="The newest day to publish; by default the last closed."),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="DAY",
-            help="The oldest day to publish; by default all that is due since the store was made.",
-        ),
-    ] = None,
+    through: PublishThrough = None,
+    start: PublishFrom = None,
     max_bad: _MaxBad = 0,
 ) -> None:
     """Publish every closed day that is due, counted from EVENTS, or else from landed events."""
