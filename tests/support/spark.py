@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["CONFIGURATION", "java_or_skip", "local_spark"]
+__all__ = ["CONFIGURATION", "java_or_skip", "local_spark", "run_until_killed"]
 
 CONFIGURATION = {
     "spark.master": "local[2]",
@@ -29,6 +32,18 @@ CONFIGURATION = {
     "spark.eventLog.enabled": "true",
     "spark.eventLog.compress": "false",
 }
+
+_WITH_SPARK = f"""
+import os, signal, sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from pyspark.sql import SparkSession
+builder = SparkSession.builder
+for name, value in {CONFIGURATION | {"spark.eventLog.enabled": "false"}!r}.items():
+    builder = builder.config(name, value)
+builder.getOrCreate()
+from dpdau.config import load_settings
+"""
 
 
 def java_or_skip() -> None:
@@ -61,3 +76,14 @@ def local_spark(folder: Path) -> Iterator[Path]:
         yield events
     finally:
         spark.stop()
+
+
+def run_until_killed(code: str, *arguments: Path) -> None:
+    """Run a program in a process with a Spark of its own, in which it kills itself."""
+    killed = subprocess.run(  # noqa: S603 - this interpreter on a test's own text
+        [sys.executable, "-c", _WITH_SPARK + code, *map(str, arguments)],
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()

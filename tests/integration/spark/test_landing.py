@@ -1,7 +1,5 @@
 """Landing by Structured Streaming: each row once, whoever dies when, and nobody who was erased."""
 
-import subprocess
-import sys
 import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +13,7 @@ from dpdau.hashing import Pseudonymizer
 from dpdau.model.releases import Metric, SeriesKey
 from support import Event
 from support.places import SECRET, Place
-from support.spark import CONFIGURATION
+from support.spark import run_until_killed
 from support.warehouse import Arrival, write_events
 
 FIRST = date(2025, 11, 1)
@@ -93,15 +91,6 @@ class TestLanding:
         self, place: Place, incoming: Path
     ) -> None:
         code = f"""
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from pyspark.sql import SparkSession
-builder = SparkSession.builder
-for name, value in {{**{CONFIGURATION!r}, "spark.eventLog.enabled": "false"}}.items():
-    builder = builder.config(name, value)
-builder.getOrCreate()
-from dpdau.config import load_settings
 from dpdau.spark import TableSource, land
 land(
     load_settings(data_dir=Path(sys.argv[1]), **{place.given!r}),
@@ -110,13 +99,7 @@ land(
     clock=lambda: datetime(2025, 11, 20, 12, tzinfo=UTC),
 )
 """
-        killed = subprocess.run(  # noqa: S603 - this interpreter on this file's own text
-            [sys.executable, "-c", code, str(place.directory), str(incoming)],
-            capture_output=True,
-            timeout=240,
-            check=False,
-        )
-        assert killed.returncode == -9, killed.stderr.decode()
+        run_until_killed(code, place.directory, incoming)
         assert len(rows(place)) == 6
         write_events(incoming / "2.parquet", [arrival("d", 2)])
         # Even if the batch was compacted before it comes again.

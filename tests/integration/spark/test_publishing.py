@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,7 +27,7 @@ from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.ports import SeriesState
 from support import Event
 from support.places import SECRET, Place
-from support.spark import CONFIGURATION
+from support.spark import run_until_killed
 from support.warehouse import Arrival, write_events
 
 FIRST = date(2025, 11, 1)
@@ -373,18 +371,8 @@ class TestEachDayOnce:
         publish(place, events, through=2)
         before = totals(place, MAU)
         code = f"""
-import os, signal, sys
-from datetime import date
-from pathlib import Path
-from pyspark.sql import SparkSession
-builder = SparkSession.builder
-for name, value in {{**{CONFIGURATION!r}, "spark.eventLog.enabled": "false"}}.items():
-    builder = builder.config(name, value)
-builder.getOrCreate()
-from dpdau.config import load_settings
 from dpdau.spark import TableSource, publish
 from dpdau.spark.limiters import LimiterTables
-from datetime import datetime, UTC
 write = LimiterTables.write
 def killed(*arguments):
     write(*arguments)
@@ -397,13 +385,7 @@ publish(
     clock=lambda: datetime(2025, 11, 20, 12, tzinfo=UTC),
 )
 """
-        killed = subprocess.run(  # noqa: S603 - this interpreter on this file's own text
-            [sys.executable, "-c", code, str(place.directory), str(events)],
-            capture_output=True,
-            timeout=240,
-            check=False,
-        )
-        assert killed.returncode == -9, killed.stderr.decode()
+        run_until_killed(code, place.directory, events)
         assert len(limiter_folders(place, DAU)) == 2
         assert totals(place, MAU) == before
         assert len(publish(place, events, through=4)) == 4
