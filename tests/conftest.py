@@ -63,3 +63,9 @@ def database_server() -> Iterator[PostgresServer]:
 def database(database_server: PostgresServer) -> str:
     """The URL of an empty schema."""
     return database_server.new_schema()
+
+
+@pytest.fixture
+def merging_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each transaction write into the shards what it changes, and leave no delta."""
+    monkeypatch.setattr("dpdau.store.sqlite.deltas._PAIRS_A_SHARD", 0)

@@ -5,20 +5,20 @@ from functools import lru_cache
 import numpy as np
 from pyroaring import BitMap
 
-__all__ = ["NOBODY", "parts"]
+__all__ = ["NOBODY", "SHARD_BITS", "parts"]
 
 NOBODY = BitMap()
 """No users; not to be changed."""
 
-_SHARD_BITS = 16
+SHARD_BITS = 16
 
 
 def parts(users: BitMap) -> dict[int, BitMap]:
     """These users by shard, ascending."""
     indices = np.frombuffer(users.to_array(), dtype=np.uint32)
-    return {shard: users & _range(shard) for shard in np.unique(indices >> _SHARD_BITS).tolist()}
+    return {shard: users & _range(shard) for shard in np.unique(indices >> SHARD_BITS).tolist()}
 
 
 @lru_cache(maxsize=1024)
 def _range(shard: int) -> BitMap:
-    return BitMap(range(shard << _SHARD_BITS, (shard + 1) << _SHARD_BITS))
+    return BitMap(range(shard << SHARD_BITS, (shard + 1) << SHARD_BITS))

@@ -145,3 +145,13 @@ def test_days_that_were_counted_are_empty_once_they_are_dropped(store: Store) ->
         assert reader.members(DAY - 1, DAY - 1) == BitMap()
         assert reader.members(DAY, DAY) == BitMap([0, 70_000])
         assert reader.members(OUTDATED, OUTDATED) == BitMap([0, 70_000])
+
+
+def test_who_joins_and_is_erased_in_one_transaction_is_gone(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.update_members(DAY, BitMap([1, 2, 70_000]), BitMap())
+        assert transaction.erase_members(BitMap([1, 70_000])) == 2
+        assert transaction.members(DAY, DAY) == BitMap([2])
+        transaction.update_members(DAY, BitMap([1]), BitMap([2]))
+    with store.read() as reader:
+        assert reader.members(DAY, DAY) == BitMap([1])

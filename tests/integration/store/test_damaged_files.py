@@ -198,7 +198,7 @@ def test_a_crash_while_the_log_was_copied_back_loses_nothing(path: Path, tmp_pat
 def change_meta_and_members(store: SqliteStore) -> None:
     with store.write() as transaction:
         transaction.put_meta("name", "undone")
-        transaction.update_members(DAY, BitMap([1]), BitMap())
+        transaction.update_members(DAY, BitMap(range(2_000)), BitMap())
 
 
 def test_a_broken_page_is_told_when_it_is_read_and_the_rest_stays_usable(path: Path) -> None:
@@ -240,6 +240,31 @@ def test_a_cell_that_claims_more_than_it_has_is_told(path: Path) -> None:
         connection.execute(OVERWRITE, (b"\xff\xff\0\0bits", DAY))
     store = SqliteStore(path)
     with store.read() as reader, pytest.raises(StoreCorruptError, match="a cell of 8 bytes claims"):
+        reader.members(DAY, DAY)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"1234567", "a delta holds 7 bytes"),
+        (bytes(16), "a delta is not in order"),
+        (b"\2" + bytes(7) + b"\3" + bytes(7), "a delta is not in order"),
+        (bytes(7) + b"\x80", "a delta is not in order"),
+    ],
+)
+def test_a_broken_delta_is_told(path: Path, content: bytes, reason: str) -> None:
+    store = SqliteStore(path)
+    with store.write() as transaction:
+        transaction.update_members(DAY, BitMap([1]), BitMap())
+    store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "UPDATE cells SET content = ? WHERE cell IN (SELECT cell FROM deltas)",
+            (len(content).to_bytes(4, "little") + content,),
+        )
+    store = SqliteStore(path)
+    with store.read() as reader, pytest.raises(StoreCorruptError, match=reason):
         reader.members(DAY, DAY)
     store.close()
 

@@ -27,6 +27,9 @@ from pyroaring import BitMap
 from dpdau.errors import StoreFullError
 from dpdau.store import SqliteStore
 
+# Whoever opens a store has to write a page or two.
+ballast = Path(sys.argv[1]) / "ballast"
+ballast.write_bytes(bytes(40_000))
 store = SqliteStore(Path(sys.argv[1]) / "dpdau.sqlite3")
 members = BitMap(range(0, 60_000, 3))
 stored = 0
@@ -42,6 +45,7 @@ with store.read() as reader:
     print(stored, reader.meta("days"), sum(0 in reader.members(day, day) for day in range(1, 99)))
 store.check()
 store.close()
+ballast.unlink()
 store = SqliteStore(Path(sys.argv[1]) / "dpdau.sqlite3")
 with store.read() as reader:
     print(reader.members(1, stored) == members)

@@ -63,19 +63,33 @@ def fill(store: SqliteStore) -> None:
                 transaction.update_members(DAY + day, joins, BitMap())
 
 
-def test_no_byte_of_an_erased_person_is_left_after_a_purge(path: Path) -> None:
+def pairs(day: int, members: BitMap) -> list[bytes]:
+    """How users of a day stand in a delta."""
+    return [encoded(day << 33 | index << 1 | 1) for index in members]
+
+
+@pytest.mark.parametrize("merging", [True, False])
+def test_no_byte_of_an_erased_person_is_left_after_a_purge(
+    path: Path, request: pytest.FixtureRequest, *, merging: bool
+) -> None:
+    if merging:
+        request.getfixturevalue("merging_at_once")
     store = SqliteStore(path, busy_timeout_seconds=0)
     fill(store)
     leaving = np.arange(3, USERS, 7)
     left = pseudonyms_of(leaving)
     with store.write() as transaction:
-        before = [transaction.members(DAY + day, DAY + day) for day in range(5)]
-    patterns = [
-        pattern
-        for members in before
-        for index in BitMap(leaving) & members
-        for pattern in neighbourhoods(members, index)
-    ]
+        before = {DAY + day: transaction.members(DAY + day, DAY + day) for day in range(5)}
+    if merging:
+        patterns = [
+            pattern
+            for members in before.values()
+            for index in BitMap(leaving) & members
+            for pattern in neighbourhoods(members, index)
+        ]
+    else:
+        here = BitMap(leaving)
+        patterns = [each for day, members in before.items() for each in pairs(day, members & here)]
     held = all_bytes(path)
     # A few are cut in two where a row continues on other pages.
     assert sum(encoded(p) in held for p in left.tolist()) > len(left) * 0.99
@@ -93,6 +107,18 @@ def test_no_byte_of_an_erased_person_is_left_after_a_purge(path: Path) -> None:
     assert [pattern for pattern in patterns if pattern in held] == []
     stayed = pseudonyms_of(np.array([1, 2, USERS - 1]))
     assert all(encoded(p) in held for p in stayed.tolist())
+    store.close()
+
+
+def test_nothing_is_left_of_what_was_merged(path: Path) -> None:
+    store = SqliteStore(path, busy_timeout_seconds=0)
+    few = BitMap([7, 70_000, 140_007])
+    for users in (few, BitMap(range(0, 200_000, 3))):
+        with store.write() as transaction:
+            transaction.update_members(DAY, users, BitMap())
+        store.purge()
+        held = all_bytes(path)
+        assert all(pair in held for pair in pairs(DAY, few)) == (users == few)
     store.close()
 
 
@@ -152,6 +178,7 @@ def test_tombstones_that_expired_and_pseudonyms_that_were_replaced_are_gone(path
     store.close()
 
 
+@pytest.mark.usefixtures("merging_at_once")
 def test_no_byte_is_left_however_often_bitmaps_grew_and_moved_before(path: Path) -> None:
     """Rows of many sizes come and go, so that a store which moved them would leave copies."""
     store = SqliteStore(path, busy_timeout_seconds=0)

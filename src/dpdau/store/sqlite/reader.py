@@ -10,11 +10,12 @@ from pyroaring import BitMap
 
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric
-from dpdau.pipeline.ports import Tombstones
+from dpdau.pipeline.ports import OUTDATED, Tombstones
 from dpdau.store.key_index import KeyIndex
 from dpdau.store.records import RecordReader, ledger_row_of
 from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Cells
+from dpdau.store.sqlite.deltas import NOTHING, DeltaLog, Deltas
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.shards import Day, Shards
@@ -43,6 +44,7 @@ class SqliteReader(RecordReader):
         self._learn = learn
         self._cells = Cells(session)
         self._shards = Shards(session)
+        self._delta_log = DeltaLog(session)
         self._user_pages = Pages(session, USERS)
         self._tombstone_pages = Pages(session, TOMBSTONES)
 
@@ -81,14 +83,20 @@ class SqliteReader(RecordReader):
         """The indices of everyone active on any of these days (ordinals, both included)."""
         if among is not None:
             return self._members_among(first_day, last_day, among)
+        changes = self._deltas().changes_between(first_day, last_day)
+        joined = BitMap.union(BitMap(), *(change.joins for change in changes.values()))
+        left = {day: change.leaves for day, change in changes.items() if change.leaves}
         if last_day - first_day >= MAX_DAYS:
-            return self._shards.members(first_day, last_day)
+            return joined | self._shards.members(first_day, last_day, left)
         days = self._days(range(first_day, last_day + 1))
-        return BitMap.union(BitMap(), *(day.everyone() for day in days.values()))
+        everyone = ((day, members.everyone()) for day, members in days.items())
+        stayed = (members - left[day] if day in left else members for day, members in everyone)
+        return BitMap.union(joined, *stayed)
 
     def days(self) -> list[int]:
         """The ordinals of the days that anyone was active on, ascending, and perhaps others."""
-        return self._shards.all_days()
+        changed = self._deltas().days() - {OUTDATED}
+        return sorted(changed.union(self._shards.all_days()))
 
     def ledger(
         self,
@@ -116,6 +124,7 @@ class SqliteReader(RecordReader):
         """Read what is kept in memory: who is known, who was erased, and the newest days."""
         self._users()
         self._tombstone_numbers()
+        self._deltas()
         newest = self._shards.newest_day()
         if newest is not None:
             self._days(range(newest - MAX_DAYS + 1, newest + 1))
@@ -134,8 +143,16 @@ class SqliteReader(RecordReader):
             self._learned(replace(self._snapshot, tombstones=tombstones))
         return tombstones
 
+    def _deltas(self) -> Deltas:
+        """What has changed of who was active since the shards were written."""
+        deltas = self._snapshot.deltas
+        if deltas is None:
+            deltas = self._delta_log.read()
+            self._learned(replace(self._snapshot, deltas=deltas))
+        return deltas
+
     def _days(self, wanted: Collection[int]) -> dict[int, Day]:
-        """Who was active on each of these days; ascending and not too many."""
+        """Who was active on each of these days before the deltas; ascending and not too many."""
         missing = [day for day in wanted if day not in self._snapshot.days]
         read = self._shards.of_days(missing[0], missing[-1]) if missing else {}
         days = {day: self._snapshot.days.get(day) or read.get(day, Day()) for day in wanted}
@@ -145,15 +162,19 @@ class SqliteReader(RecordReader):
 
     def _members_among(self, first_day: int, last_day: int, users: BitMap) -> BitMap:
         """Those of these users who were active, one shard in memory at a time."""
+        changes = self._deltas().changes_of(users)
         active = BitMap()
         for shard, wanted in parts(users).items():
             for day, members in self._days_of_shard(shard):
                 if first_day <= day <= last_day:
-                    active |= members & wanted
+                    active |= (members & wanted) - changes.get(day, NOTHING).leaves
+        for day, change in changes.items():
+            if first_day <= day <= last_day:
+                active |= change.joins
         return active
 
     def _days_of_shard(self, shard: int) -> Iterator[tuple[int, BitMap]]:
-        """Each day on which anyone of a shard may have been active, and who was."""
+        """Each day on which anyone of a shard may have been active before the deltas, and who."""
         kept, unread = self._snapshot.days, []
         for day in self._shards.days_of(shard):
             if day in kept:

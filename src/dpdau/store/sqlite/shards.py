@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pyroaring import BitMap
 
 from dpdau.pipeline.ports import OUTDATED
+from dpdau.store.sharding import NOBODY
 from dpdau.store.sqlite.cells import Cells, Place
 from dpdau.store.sqlite.session import Session, as_json
 
@@ -37,12 +38,18 @@ class Shards:
         self._session = session
         self._cells = Cells(session)
 
-    def members(self, first_day: int, last_day: int) -> BitMap:
-        """Everyone active on any of these days (both included), one shard in memory at a time."""
+    def members(self, first_day: int, last_day: int, left: Mapping[int, BitMap]) -> BitMap:
+        """Everyone active on any of these days (both included), one shard in memory at a time.
+
+        Args:
+            first_day: the first of the days.
+            last_day: the last of them.
+            left: who is not to be counted, by day.
+        """
         members = BitMap()
         rows = self._session.each("shards_of_days", first_day=first_day, last_day=last_day)
         for day, _, cell in rows:
-            members |= self._bitmap(cell, day)
+            members |= self._bitmap(cell, day) - left.get(day, NOBODY)
         return members
 
     def of_days(self, first_day: int, last_day: int) -> dict[int, Day]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dpdau.store.key_index import KeyIndex
+from dpdau.store.sqlite.deltas import Deltas
 from dpdau.store.sqlite.pages import PAGE_RECORDS, USERS, Pages
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.shards import Day
@@ -38,13 +39,15 @@ class Snapshot:
         generation: of the file.
         users: pseudonym → user index.
         tombstones: pseudonym → number of the record.
-        days: who was active on each.
+        days: who was active on each, before the deltas.
+        deltas: what has changed of that since.
     """
 
     generation: int
     users: KeyIndex | None = None
     tombstones: KeyIndex | None = None
     days: Mapping[int, Day] = field(default_factory=dict)
+    deltas: Deltas | None = None
 
     def with_days(self, days: Mapping[int, Day]) -> "Snapshot":
         """The same with these days; the oldest of too many are left out."""

@@ -1,6 +1,6 @@
 """Writing to SQLite: the one exclusive transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -15,8 +15,10 @@ from dpdau.store.key_index import KeyIndex
 from dpdau.store.records import RecordWriter, series_parameters
 from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Place
+from dpdau.store.sqlite.deltas import Change, Delta, Deltas, Pairs, overlaid, pairs_of
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS
 from dpdau.store.sqlite.reader import SqliteReader
+from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.shards import Day
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
@@ -28,9 +30,18 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     _has_changed = False
 
+    def __init__(
+        self, session: Session, snapshot: Snapshot, learn: Callable[[Snapshot], None]
+    ) -> None:
+        """Begin with what was last committed; arguments as for a reader."""
+        super().__init__(session, snapshot, learn)
+        # What was changed, by day, until it is stored as one delta.
+        self._added: dict[int, Pairs] = {}
+
     def finished(self) -> Snapshot:
-        """Note the new generation, if there is one, and give what is in memory of it."""
+        """Store what changed, and give what is in memory of the generation that this makes."""
         if self._has_changed:
+            self._settle()
             self._session.run("put_generation", generation=self._generation)
             return replace(self._snapshot, generation=self._generation)
         return self._snapshot
@@ -58,29 +69,32 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
         """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
-        joining, leaving = parts(joins), parts(leaves)
-        wanted = sorted(joining.keys() | leaving.keys())
-        before = self._some_shards(day, wanted)
-        after = {}
-        for shard in wanted:
-            members = before.get(shard, NOBODY)
-            changed = (members - leaving.get(shard, NOBODY)) | joining.get(shard, NOBODY)
-            if changed != members:
-                after[shard] = changed
-        self._write_shards(day, after)
+        pairs = pairs_of(day, Change(joins, leaves - joins))
+        if len(pairs):
+            self._changing()
+            former = self._added.get(day)
+            self._added[day] = pairs if former is None else overlaid([former, pairs])
 
     def erase_members(self, users: BitMap) -> int:
         """Take these users off every day; returns how many (day, user) pairs that removed."""
-        removed = 0
+        # First of all, since what this transaction changed is perhaps merged here.
+        deltas = self._deltas()
         after: dict[int, dict[int, BitMap]] = {}
+        active: dict[int, BitMap] = {}
         for shard, leaving in parts(users).items():
             for day, members in self._days_of_shard(shard):
                 if members.intersect(leaving):
                     after.setdefault(day, {})[shard] = members - leaving
-                    removed += 0 if day == OUTDATED else members.intersection_cardinality(leaving)
+                    active[day] = active.get(day, NOBODY) | (members & leaving)
         for day, shards in after.items():
             self._write_shards(day, shards)
-        return removed
+        changes = deltas.changes_of(users)
+        if changes:
+            self._changing()
+            self._keep_deltas(self._delta_log.take_out(deltas, users))
+        for day, change in changes.items():
+            active[day] = change.applied_to(active.get(day, NOBODY))
+        return sum(len(members) for day, members in active.items() if day != OUTDATED)
 
     def forget_users(self, pseudonyms: NDArray[np.uint64]) -> None:
         """Remove the pseudonym → index mapping of these users."""
@@ -142,6 +156,10 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def drop_before(self, day: int) -> None:
         """Forget memberships, tombstones and request keys from before this ordinal."""
+        deltas = self._deltas()
+        if min(deltas.days() - {OUTDATED}, default=day) < day:
+            self._changing()
+            self._keep_deltas(self._delta_log.drop_before(deltas, day))
         if self._shards.drop_before(OUTDATED + 1, day):
             self._changing()
             days = self._snapshot.days.items()
@@ -199,14 +217,58 @@ class SqliteTransaction(SqliteReader, RecordWriter):
     def _keep_tombstones(self, index: KeyIndex) -> None:
         self._snapshot = replace(self._snapshot, tombstones=index)
 
+    def _deltas(self) -> Deltas:
+        """What has changed since the shards were written, by this transaction too."""
+        if self._added:
+            self._settle()
+        return super()._deltas()
+
+    def _settle(self) -> None:
+        """Store what was changed as one delta, or merge it with those that wait."""
+        deltas = super()._deltas()
+        if self._added:
+            deltas = deltas.followed_by(Delta(self._take_added()))
+        if deltas.are_due:
+            self._merge(deltas)
+        else:
+            self._keep_deltas(self._delta_log.append(deltas))
+
+    def _take_added(self) -> Pairs:
+        added, self._added = self._added, {}
+        return np.concatenate([added[day] for day in sorted(added)])
+
+    def _keep_deltas(self, deltas: Deltas) -> None:
+        self._snapshot = replace(self._snapshot, deltas=deltas)
+
+    def _merge(self, deltas: Deltas) -> None:
+        """Write into the shards what the deltas say, and forget them."""
+        for day, change in deltas.changes().items():
+            self._merge_day(day, change)
+        self._delta_log.clear()
+        self._keep_deltas(Deltas())
+
+    def _merge_day(self, day: int, change: Change) -> None:
+        joining, leaving = parts(change.joins), parts(change.leaves)
+        wanted = sorted(joining.keys() | leaving.keys())
+        before = self._some_shards(day, wanted)
+        after = {}
+        for shard in wanted:
+            members = before.get(shard, NOBODY)
+            changed = (members - leaving.get(shard, NOBODY)) | joining.get(shard, NOBODY)
+            if changed != members:
+                after[shard] = changed
+        self._write_shards(day, after)
+
     def _some_shards(self, day: int, shards: list[int]) -> Mapping[int, BitMap]:
         """Those of these shards in which anyone was active on a day, and perhaps others."""
-        days = self._snapshot.days
-        if day in days:
-            return days[day]
-        if len(days) < MAX_DAYS or day > min(days):
+        if self._is_at_hand(day):
             return self._days([day])[day]
         return dict(self._shards.of_day(day, shards))
+
+    def _is_at_hand(self, day: int) -> bool:
+        """Whether a day is in memory or should be."""
+        days = self._snapshot.days
+        return day in days or len(days) < MAX_DAYS or day > min(days)
 
     def _write_shards(self, day: int, shards: dict[int, BitMap]) -> None:
         if not shards:

@@ -103,6 +103,17 @@ ON CONFLICT (day, shard) DO UPDATE SET cell = excluded.cell, capacity = excluded
 -- drop_shards --
 DELETE FROM shards WHERE day >= :first_day AND day < :day RETURNING cell, capacity;
 
+-- deltas --
+SELECT deltas.cell, deltas.capacity, cells.content
+FROM deltas CROSS JOIN cells ON cells.cell = deltas.cell
+ORDER BY deltas.delta;
+
+-- add_delta --
+INSERT INTO deltas (cell, capacity) VALUES (:cell, :capacity);
+
+-- drop_deltas --
+DELETE FROM deltas RETURNING cell, capacity;
+
 -- ledger --
 SELECT sequence, kind, metric, period, subject, recorded_at, charge, body, previous_hash, hash
 FROM ledger

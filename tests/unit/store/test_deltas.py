@@ -1,0 +1,117 @@
+"""Deltas against dictionaries."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroaring import BitMap
+
+from dpdau.store.sqlite import deltas as module
+from dpdau.store.sqlite.deltas import Change, Delta, Deltas, Pairs, overlaid, pairs_of
+
+DAYS = st.sampled_from([0, 1, 739_000, 739_001, 2**22 - 1])
+USERS = st.sampled_from([0, 1, 2, 65_535, 65_536, 2**31, 2**32 - 2])
+STATES = st.dictionaries(st.tuples(DAYS, USERS), st.booleans(), max_size=12)
+
+State = dict[tuple[int, int], bool]
+
+
+def as_pairs(state: State) -> Pairs:
+    """What becomes of each (day, user)."""
+    values = [day << 33 | user << 1 | active for (day, user), active in state.items()]
+    return np.array(sorted(values), dtype=np.uint64)
+
+
+def as_state(changes: dict[int, Change]) -> State:
+    return {
+        (day, user): active
+        for day, change in changes.items()
+        for users, active in ((change.joins, True), (change.leaves, False))
+        for user in users
+    }
+
+
+def in_a_row(states: Sequence[State]) -> Deltas:
+    deltas = Deltas()
+    for state in states:
+        deltas = deltas.followed_by(Delta(as_pairs(state)))
+    return deltas
+
+
+def merged(states: Sequence[State]) -> State:
+    whole: State = {}
+    for state in states:
+        whole |= state
+    return whole
+
+
+@given(st.lists(STATES, max_size=6))
+def test_the_last_of_several_counts(states: list[State]) -> None:
+    assert (
+        overlaid([as_pairs(state) for state in states]).tolist()
+        == as_pairs(merged(states)).tolist()
+    )
+
+
+def test_there_may_be_as_many_as_is_said() -> None:
+    key = (2**22 - 1, 2**32 - 2)
+    states: list[State] = [{key: number % 2 == 0} for number in range(255)]
+    assert overlaid([as_pairs(state) for state in states]).tolist() == as_pairs(states[-1]).tolist()
+
+
+@given(st.lists(STATES, max_size=6), DAYS, DAYS)
+def test_changes_are_those_of_all_days_of_some_and_of_some_users(
+    states: list[State], first: int, last: int
+) -> None:
+    deltas, whole = in_a_row(states), merged(states)
+    assert as_state(deltas.changes()) == whole
+    between = {key: active for key, active in whole.items() if first <= key[0] <= last}
+    assert as_state(deltas.changes_between(first, last)) == between
+    assert as_state(deltas.changes_between(-30, last)) == {
+        key: active for key, active in whole.items() if key[0] <= last
+    }
+    users = BitMap([0, 65_536, 2**32 - 2])
+    of_users = {key: active for key, active in whole.items() if key[1] in users}
+    assert as_state(deltas.changes_of(users)) == of_users
+    assert deltas.days() == {day for day, _ in whole}
+
+
+@given(DAYS, st.frozensets(USERS), st.frozensets(USERS))
+def test_a_change_of_a_day_becomes_pairs(
+    day: int, joins: frozenset[int], others: frozenset[int]
+) -> None:
+    leaves = others - joins
+    state = {(day, user): True for user in joins} | {(day, user): False for user in leaves}
+    pairs = pairs_of(day, Change(BitMap(joins), BitMap(leaves)))
+    assert pairs.tolist() == as_pairs(state).tolist()
+
+
+def a_delta(shards: int, pairs_a_shard: int) -> Delta:
+    state = {
+        (739_000, shard << 16 | user): True
+        for shard in range(shards)
+        for user in range(pairs_a_shard)
+    }
+    return Delta(as_pairs(state))
+
+
+def test_deltas_are_due_once_they_are_as_large_as_what_they_are_merged_with() -> None:
+    assert not Deltas().are_due
+    assert not Deltas().followed_by(a_delta(3, 1_024)).are_due
+    assert Deltas().followed_by(a_delta(3, 1_025)).are_due
+    twice = Deltas().followed_by(a_delta(3, 600)).followed_by(a_delta(3, 600))
+    assert twice.are_due
+    assert not twice.followed_by(a_delta(4, 1)).are_due
+
+
+def test_deltas_are_due_once_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    deltas = Deltas()
+    for _ in range(64):
+        deltas = deltas.followed_by(a_delta(1, 1))
+    assert not deltas.are_due
+    assert deltas.followed_by(a_delta(1, 1)).are_due
+    monkeypatch.setattr(module, "_MOST_PAIRS", 10)
+    assert not Deltas().followed_by(a_delta(10, 1)).are_due
+    assert Deltas().followed_by(a_delta(11, 1)).are_due
