@@ -89,9 +89,8 @@ class SqliteReader(RecordReader):
         if last_day - first_day >= MAX_DAYS:
             return joined | self._shards.members(first_day, last_day, left)
         days = self._days(range(first_day, last_day + 1))
-        everyone = ((day, members.everyone()) for day, members in days.items())
-        stayed = (members - left[day] if day in left else members for day, members in everyone)
-        return BitMap.union(joined, *stayed)
+        stayed = [days[day].everyone() - leaves for day, leaves in left.items()]
+        return BitMap.union(joined, *stayed, *self._snapshot.unions.of(days, left))
 
     def days(self) -> list[int]:
         """The ordinals of the days that anyone was active on, ascending, and perhaps others."""

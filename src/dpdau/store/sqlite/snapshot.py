@@ -1,7 +1,7 @@
 """What is kept in memory of the file, so that look-ups and counts need not read it again.
 
 A snapshot belongs to one generation of the file, the number of transactions that changed users,
-tombstones or membership. It is never changed: a transaction makes the next one, and a reader uses
+tombstones or membership. It is not changed: a transaction makes the next one, and a reader uses
 the one of the generation that it sees. Other processes are noticed by a generation that this one
 did not make; then days are read again, and of the users only the pages that changed.
 """
@@ -18,6 +18,7 @@ from dpdau.store.sqlite.deltas import Deltas
 from dpdau.store.sqlite.pages import PAGE_RECORDS, USERS, Pages
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.shards import Day
+from dpdau.store.sqlite.unions import Unions
 
 __all__ = ["MAX_DAYS", "Snapshot", "SnapshotCache"]
 
@@ -41,6 +42,7 @@ class Snapshot:
         tombstones: pseudonym → number of the record.
         days: who was active on each, before the deltas.
         deltas: what has changed of that since.
+        unions: of days; the same object in all snapshots that follow.
     """
 
     generation: int
@@ -48,6 +50,7 @@ class Snapshot:
     tombstones: KeyIndex | None = None
     days: Mapping[int, Day] = field(default_factory=dict)
     deltas: Deltas | None = None
+    unions: Unions = field(default_factory=Unions, compare=False)
 
     def with_days(self, days: Mapping[int, Day]) -> "Snapshot":
         """The same with these days; the oldest of too many are left out."""
