@@ -1,9 +1,10 @@
 """What it costs to start, count and publish, and how much memory and disk many people take.
 
 Ten million users of whom three million are active a day, for thirty days. Before each 30-day count
-an event of its last day comes in, so that nothing can have been counted before. Its rivals are DuckDB's `count(DISTINCT)` over the same pairs in its own file, and the union of daily
-adaptive theta sketches of Apache DataSketches, of two sizes; of memory, one Python set of keys a
-day; of disk, a key of eight bytes and a day of four for each pair.
+an event of its last day comes in, so that nothing can have been counted before. Rivals of the count
+are DuckDB's `count(DISTINCT)` over the same pairs in its own file, and the union of daily adaptive
+theta sketches of Apache DataSketches, of two sizes; of memory, one Python set of keys a day; of disk,
+a key of eight bytes and a day of four for each pair.
 
 Run: python bench/counting.py [--short]     (needs the extra `bench`)
 """
