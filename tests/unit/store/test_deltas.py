@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
+from dpdau.pipeline.ports import OUTDATED
 from dpdau.store.sqlite import deltas as module
 from dpdau.store.sqlite.deltas import Change, Delta, Deltas, Pairs, overlaid, pairs_of
 
@@ -73,9 +74,14 @@ def test_changes_are_those_of_all_days_of_some_and_of_some_users(
         key: active for key, active in whole.items() if key[0] <= last
     }
     users = BitMap([0, 65_536, 2**32 - 2])
+    theirs, others = deltas.parted(users)
     of_users = {key: active for key, active in whole.items() if key[1] in users}
-    assert as_state(deltas.changes_of(users)) == of_users
+    assert as_state(theirs.changes()) == of_users
+    assert as_state(others.changes()) == {k: v for k, v in whole.items() if k not in of_users}
+    since = {key: active for key, active in whole.items() if key[0] >= first or key[0] == OUTDATED}
+    assert as_state(deltas.since(first).changes()) == since
     assert deltas.days() == {day for day, _ in whole}
+    assert deltas.since(first).days() == {day for day, _ in since}
 
 
 @given(DAYS, st.frozensets(USERS), st.frozensets(USERS))

@@ -11,9 +11,9 @@ it where it is, and zeros are left of it once it is merged.
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +24,12 @@ from dpdau.store.sharding import SHARD_BITS
 from dpdau.store.sqlite.cells import Cells, Place
 from dpdau.store.sqlite.session import Session
 
-__all__ = [
-    "NOTHING",
-    "Change",
-    "Delta",
-    "DeltaLog",
-    "Deltas",
-    "Pairs",
-    "overlaid",
-    "pairs_of",
-    "without",
-]
+__all__ = ["NOTHING", "Change", "Delta", "DeltaLog", "Deltas", "Pairs", "overlaid", "pairs_of"]
 
 Pairs = NDArray[np.uint64]
 """Ascending; no user twice on a day. From the lowest bit: 1 active, 32 user index, 22 day."""
 
+_NO_PAIRS: Pairs = np.empty(0, dtype=np.uint64)
 _ONE = np.uint64(1)
 _DAY_SHIFT = np.uint64(33)
 _PAIR_BITS = np.uint64(55)
@@ -84,6 +75,10 @@ class Delta:
     pairs: Pairs
     place: Place | None = None
 
+    def where(self, kept: NDArray[np.bool_]) -> "Delta":
+        """The same with some of its pairs."""
+        return self if kept.all() else replace(self, pairs=self.pairs[kept])
+
 
 @dataclass(frozen=True, slots=True)
 class Deltas:
@@ -91,11 +86,11 @@ class Deltas:
 
     Attributes:
         in_order: the newest last.
-        shards: a number for each day and shard that they touch, ascending.
+        shards: a number for each day and shard that they touch, ascending, and perhaps others.
     """
 
     in_order: tuple[Delta, ...] = ()
-    shards: Pairs = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    shards: Pairs = field(default_factory=lambda: _NO_PAIRS)
 
     @property
     def are_due(self) -> bool:
@@ -110,7 +105,7 @@ class Deltas:
         return Deltas((*self.in_order, delta), shards)
 
     def days(self) -> set[int]:
-        """The days on which they change anything."""
+        """The days on which they change anything, and perhaps others."""
         return set((self.shards >> (_DAY_SHIFT - _SHARD_SHIFT)).tolist())
 
     def changes(self) -> dict[int, Change]:
@@ -126,11 +121,25 @@ class Deltas:
             parts.append(delta.pairs[start:end])
         return _changes(overlaid(parts))
 
-    def changes_of(self, users: BitMap) -> dict[int, Change]:
-        """The same for all days, and these users only."""
-        wanted = _array_of(users)
-        parts = [delta.pairs[_are_of(delta.pairs, wanted)] for delta in self.in_order]
-        return _changes(overlaid(parts))
+    def parted(self, users: BitMap) -> tuple["Deltas", "Deltas"]:
+        """What they change of these users, and what of all others."""
+        # All at once, since a call for each delta costs more than to look at its pairs.
+        pairs = np.concatenate([_NO_PAIRS, *(delta.pairs for delta in self.in_order)])
+        are_of = np.isin((pairs >> _ONE).astype(np.uint32), _array_of(users))
+        return self._where(are_of), self._where(~are_of)
+
+    def since(self, day: int) -> "Deltas":
+        """What they change of a day, those after it, and of no day."""
+        pairs = np.concatenate([_NO_PAIRS, *(delta.pairs for delta in self.in_order)])
+        days = self.shards >> (_DAY_SHIFT - _SHARD_SHIFT)
+        kept = self._where(_are_since(pairs >> _DAY_SHIFT, day))
+        return replace(kept, shards=self.shards[_are_since(days, day)])
+
+    def _where(self, kept: NDArray[np.bool_]) -> "Deltas":
+        """The same with some of all their pairs."""
+        ends = list(accumulate(len(delta.pairs) for delta in self.in_order))
+        parts = zip(self.in_order, np.split(kept, ends[:-1]), strict=True) if ends else ()
+        return replace(self, in_order=tuple(delta.where(part) for delta, part in parts))
 
 
 class DeltaLog:
@@ -158,23 +167,11 @@ class DeltaLog:
         self._session.run("add_delta", cell=place.cell, capacity=place.capacity)
         return replace(delta, place=place)
 
-    def take_out(self, deltas: Deltas, users: BitMap) -> Deltas:
-        """Take users out of all of them."""
-        return self._kept(deltas, partial(without, users=users))
-
-    def drop_before(self, deltas: Deltas, day: int) -> Deltas:
-        """Forget the days before one."""
-        return self._kept(deltas, partial(_from_day, first=day))
-
-    def _kept(self, deltas: Deltas, keep: Callable[[Pairs], Pairs]) -> Deltas:
-        """Those with some of the pairs; one that has fewer is written anew over itself."""
-        kept = Deltas()
-        for before in deltas.in_order:
-            after = Delta(keep(before.pairs), before.place)
-            if len(after.pairs) < len(before.pairs) and after.place is not None:
+    def reduce(self, deltas: Deltas, kept: Deltas) -> None:
+        """Write stored deltas that have fewer pairs now over themselves."""
+        for before, after in zip(deltas.in_order, kept.in_order, strict=True):
+            if len(after.pairs) < len(before.pairs):
                 self._cells.put(_bytes(after.pairs), after.place)
-            kept = kept.followed_by(after)
-        return kept
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -208,7 +205,7 @@ def overlaid(parts: Sequence[Pairs]) -> Pairs:
     """
     filled = [part for part in parts if len(part)]
     if len(filled) <= 1:
-        return filled[0] if filled else np.empty(0, dtype=np.uint64)
+        return filled[0] if filled else _NO_PAIRS
     bits = np.uint64(len(filled).bit_length())
     keys = np.concatenate(
         [
@@ -223,22 +220,9 @@ def overlaid(parts: Sequence[Pairs]) -> Pairs:
     return pair[is_last] << _ONE | keys[is_last] & _ONE
 
 
-def without(pairs: Pairs, users: BitMap) -> Pairs:
-    """The pairs of all others."""
-    return pairs[~_are_of(pairs, _array_of(users))]
-
-
-def _from_day(pairs: Pairs, first: int) -> Pairs:
-    """The pairs of a day and those after it, and those of no day."""
-    days = pairs >> _DAY_SHIFT
-    kept: Pairs = pairs[(days >= first) | (days == OUTDATED)]
-    return kept
-
-
-def _are_of(pairs: Pairs, users: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Which pairs are of these users."""
-    are_of: NDArray[np.bool_] = np.isin((pairs >> _ONE).astype(np.uint32), users)
-    return are_of
+def _are_since(days: NDArray[np.uint64], first: int) -> NDArray[np.bool_]:
+    are_since: NDArray[np.bool_] = (days >= first) | (days == OUTDATED)
+    return are_since
 
 
 def _changes(pairs: Pairs) -> dict[int, Change]:

@@ -161,7 +161,7 @@ class SqliteReader(RecordReader):
 
     def _members_among(self, first_day: int, last_day: int, users: BitMap) -> BitMap:
         """Those of these users who were active, one shard in memory at a time."""
-        changes = self._deltas().changes_of(users)
+        changes = self._deltas().parted(users)[0].changes()
         active = BitMap()
         for shard, wanted in parts(users).items():
             for day, members in self._days_of_shard(shard):

@@ -88,10 +88,10 @@ class SqliteTransaction(SqliteReader, RecordWriter):
                     active[day] = active.get(day, NOBODY) | (members & leaving)
         for day, shards in after.items():
             self._write_shards(day, shards)
-        changes = deltas.changes_of(users)
+        theirs, others = deltas.parted(users)
+        changes = theirs.changes()
         if changes:
-            self._changing()
-            self._keep_deltas(self._delta_log.take_out(deltas, users))
+            self._reduce_deltas(others)
         for day, change in changes.items():
             active[day] = change.applied_to(active.get(day, NOBODY))
         return sum(len(members) for day, members in active.items() if day != OUTDATED)
@@ -158,8 +158,7 @@ class SqliteTransaction(SqliteReader, RecordWriter):
         """Forget memberships, tombstones and request keys from before this ordinal."""
         deltas = self._deltas()
         if min(deltas.days() - {OUTDATED}, default=day) < day:
-            self._changing()
-            self._keep_deltas(self._delta_log.drop_before(deltas, day))
+            self._reduce_deltas(deltas.since(day))
         if self._shards.drop_before(OUTDATED + 1, day):
             self._changing()
             days = self._snapshot.days.items()
@@ -236,6 +235,11 @@ class SqliteTransaction(SqliteReader, RecordWriter):
     def _take_added(self) -> Pairs:
         added, self._added = self._added, {}
         return np.concatenate([added[day] for day in sorted(added)])
+
+    def _reduce_deltas(self, kept: Deltas) -> None:
+        self._changing()
+        self._delta_log.reduce(self._deltas(), kept)
+        self._keep_deltas(kept)
 
     def _keep_deltas(self, deltas: Deltas) -> None:
         self._snapshot = replace(self._snapshot, deltas=deltas)
