@@ -101,8 +101,9 @@ class Deltas:
 
     def followed_by(self, delta: Delta) -> "Deltas":
         """These and a newer one."""
-        shards = np.union1d(self.shards, delta.pairs >> _SHARD_SHIFT)
-        return Deltas((*self.in_order, delta), shards)
+        shards = delta.pairs >> _SHARD_SHIFT
+        distinct = shards[_starts(shards)]
+        return Deltas((*self.in_order, delta), np.union1d(self.shards, distinct))
 
     def days(self) -> set[int]:
         """The days on which they change anything, and perhaps others."""
@@ -220,6 +221,11 @@ def overlaid(parts: Sequence[Pairs]) -> Pairs:
     return pair[is_last] << _ONE | keys[is_last] & _ONE
 
 
+def _starts(values: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Where each of some ascending values begins."""
+    return np.flatnonzero(np.diff(values, prepend=~np.uint64(0)))
+
+
 def _are_since(days: NDArray[np.uint64], first: int) -> NDArray[np.bool_]:
     are_since: NDArray[np.bool_] = (days >= first) | (days == OUTDATED)
     return are_since
@@ -228,7 +234,7 @@ def _are_since(days: NDArray[np.uint64], first: int) -> NDArray[np.bool_]:
 def _changes(pairs: Pairs) -> dict[int, Change]:
     """What pairs make of each day."""
     days = pairs >> _DAY_SHIFT
-    starts = np.flatnonzero(np.diff(days, prepend=~np.uint64(0))).tolist()
+    starts = _starts(days).tolist()
     ends = [*starts, len(pairs)][1:]
     changes = {}
     for start, end in zip(starts, ends, strict=True):
