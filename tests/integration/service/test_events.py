@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
 from typing import Any
 
-import anyio
 import pytest
 import zstandard
 from httpx import AsyncClient, Response
@@ -247,15 +246,20 @@ class TestWaitingRequests:
     ) -> list["asyncio.Task[Response]"]:
         """Requests of one event each that wait, the first in a commit of its own."""
         writer = service.app.state.context.writer
+        submit, submitted = writer.submit, asyncio.Semaphore(0)
+
+        def noticed(*arguments: Any) -> None:
+            submit(*arguments)
+            submitted.release()
+
+        writer.submit = noticed
         store.hold()
         tasks = []
         for number in range(count):
             body = {"events": [event(f"user-{number}", YESTERDAY)]}
             tasks.append(asyncio.create_task(session.post("/event", json=body)))
-            with anyio.fail_after(10):
-                while writer.waiting_events <= number:
-                    await asyncio.sleep(0)
-            await asyncio.to_thread(store.reached.wait, 10)
+            await asyncio.wait_for(submitted.acquire(), 10)
+            assert await asyncio.to_thread(store.reached.wait, 10)
         return tasks
 
     @pytest.mark.anyio
