@@ -54,6 +54,13 @@ def committer(ingestor: FakeIngestor, **options: int) -> GroupCommitter[Future[N
     return GroupCommitter(ingestor, **options)  # type: ignore[arg-type]
 
 
+def submit(writer: GroupCommitter[Future[None]], size: int) -> Future[None]:
+    """What a batch of that size waits for once it is submitted."""
+    future: Future[None] = Future()
+    writer.submit(batch(size), future)
+    return future
+
+
 def test_a_batch_is_acknowledged_only_after_its_commit(ingestor: FakeIngestor) -> None:
     with committer(ingestor) as writer:
         future = submit(writer, 3)
@@ -63,13 +70,6 @@ def test_a_batch_is_acknowledged_only_after_its_commit(ingestor: FakeIngestor) -
         ingestor.proceed.set()
         future.result(10)
         assert writer.waiting_events == 0
-
-
-def submit(writer: GroupCommitter[Future[None]], size: int) -> Future[None]:
-    """Submit a batch and wait as a thread does."""
-    future: Future[None] = Future()
-    writer.submit(batch(size), future)
-    return future
 
 
 def commit_behind_one(ingestor: FakeIngestor, sizes: list[int], **options: int) -> list[int]:
