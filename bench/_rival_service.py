@@ -31,6 +31,7 @@ from dpdau.model.events import EventColumns
 from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
 from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.app import create_app
+from dpdau.service.waiting import answer_on_their_loops
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS activity (
@@ -98,7 +99,9 @@ def model_app(ingestor: RowIngestor) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with GroupCommitter(ingestor, max_waiting_events=1_000_000) as writer:
+        with GroupCommitter[asyncio.Future[None]](
+            ingestor, max_waiting_events=1_000_000, answer=answer_on_their_loops
+        ) as writer:
             app.state.writer = writer
             yield
 
@@ -113,7 +116,9 @@ def model_app(ingestor: RowIngestor) -> FastAPI:
             np.array([event.op == "+" for event in events], dtype=np.bool_),
             np.zeros(len(events), dtype=np.bool_),
         )
-        await asyncio.wrap_future(app.state.writer.submit(columns))
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        app.state.writer.submit(columns, stored)
+        await stored
         return {"accepted": len(events)}
 
     @app.get("/readyz")

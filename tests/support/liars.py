@@ -26,10 +26,9 @@ def _answer_early() -> None:
 
     store = GroupCommitter._commit  # noqa: SLF001 - what is broken is internal
 
-    def commit(self: GroupCommitter, group: list[Any]) -> None:
-        for batch in group:
-            batch.committed.set_result(None)
-        store(self, [replace(batch, committed=Future()) for batch in group])
+    def commit(self: GroupCommitter[Any], group: list[Any]) -> None:
+        self._answer([batch.waiter for batch in group], None)
+        store(self, [replace(batch, waiter=Future()) for batch in group])
 
     GroupCommitter._commit = commit  # type: ignore[method-assign] # noqa: SLF001 - as above
 

@@ -1,28 +1,61 @@
 """Grouped commits: many callers, one writing thread, one fsync for all that waits.
 
-A caller's future completes only after the transaction that holds its events is durable. While
-one group is being synced to disk, the next one gathers, so throughput grows with load and an
-idle service answers after a single commit. Callers who were answered together tend to come back
-together, so behind a group of several the writer waits a moment for the rest of them: it commits
-half as often, and does not compete with the event loop for the interpreter while it decodes.
+A caller hears of a batch only after the transaction that holds its events is durable. While one
+group is being synced to disk, the next one gathers, so throughput grows with load and an idle
+service answers after a single commit. All callers of a group are told at once, since to wake the
+event loop for each costs more than to decode a hundred events. Callers who were answered together
+tend to come back together, so behind a group of several the writer waits a moment for the rest of
+them: it commits half as often, and does not compete with the event loop for the interpreter while
+it decodes.
 """
 
 import queue
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
 from dpdau.errors import OverloadedError
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
 
-__all__ = ["GroupCommitter", "GroupReport"]
+__all__ = ["GroupCommitter", "GroupReport", "Waiter", "settle"]
 
 _DEFAULT_GROUP_EVENTS = 20_000
 _GATHERING_SECONDS = 0.003
+
+
+class Waiter(Protocol):
+    """What a caller waits for; the futures of `asyncio` and of `concurrent` are waiters."""
+
+    def done(self) -> bool:
+        """Whether nobody waits for it any more."""
+
+    def set_result(self, result: None, /) -> None:
+        """Say that the batch is durable."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Say that nothing of the batch was stored, and why."""
+
+
+_Waiter = TypeVar("_Waiter", bound=Waiter)
+
+
+def settle(waiters: Sequence[Waiter], failure: BaseException | None) -> None:
+    """Answer the callers of one commit, on the thread on which they wait.
+
+    Args:
+        waiters: theirs; those that are done already are left alone.
+        failure: why nothing was stored; None if all is durable.
+    """
+    for waiter in waiters:
+        if waiter.done():
+            continue
+        if failure is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +74,12 @@ class GroupReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(Generic[_Waiter]):
     events: PseudonymousEvents
-    committed: Future[None]
+    waiter: _Waiter
 
 
-class GroupCommitter:
+class GroupCommitter(Generic[_Waiter]):
     """Writes what callers submit, in order of arrival, several batches in one transaction."""
 
     def __init__(
@@ -56,6 +89,7 @@ class GroupCommitter:
         max_waiting_events: int,
         max_group_events: int = _DEFAULT_GROUP_EVENTS,
         report: Callable[[GroupReport], None] = lambda _: None,
+        answer: Callable[[Sequence[_Waiter], BaseException | None], None] = settle,
     ) -> None:
         """Start the writing thread.
 
@@ -64,12 +98,15 @@ class GroupCommitter:
             max_waiting_events: beyond this many events in the queue, batches are refused.
             max_group_events: a commit takes batches until it holds at least this many events.
             report: is told of every commit, on the writing thread.
+            answer: sees to it that the callers of a commit are answered as by `settle`, and is
+                called on the writing thread.
         """
         self._ingestor = ingestor
         self._max_waiting_events = max_waiting_events
         self._max_group_events = max_group_events
         self._report = report
-        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._answer = answer
+        self._queue: queue.SimpleQueue[_Batch[_Waiter] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting_events = 0
         self._closed = False
@@ -93,19 +130,18 @@ class GroupCommitter:
         """Whether the writing thread is there to commit what is submitted."""
         return self._thread.is_alive()
 
-    def submit(self, events: EventColumns) -> Future[None]:
-        """Queue a batch.
+    def submit(self, events: EventColumns, waiter: _Waiter) -> None:
+        """Queue a batch, from any thread. A caller who goes away does not stop it.
 
-        Returns:
-            A future that completes once the batch is durable, or fails with a `StoreError` if
-            nothing of it was stored.
+        Args:
+            events: the batch.
+            waiter: gets its result once the batch is durable, or a `StoreError` if nothing of it
+                was stored; left alone if it is done by then.
 
         Raises:
             OverloadedError: if too many events wait already; nothing was queued.
         """
-        batch = _Batch(self._ingestor.pseudonymize(events), Future())
-        # Marked as running, so that a caller who goes away cannot cancel what will be written.
-        batch.committed.set_running_or_notify_cancel()
+        batch = _Batch(self._ingestor.pseudonymize(events), waiter)
         # Of a sample's store, most events have ended by now.
         size = len(batch.events)
         with self._lock:
@@ -115,7 +151,6 @@ class GroupCommitter:
                 raise OverloadedError
             self._waiting_events += size
             self._queue.put(batch)
-        return batch.committed
 
     def close(self) -> None:
         """Write what waits, then stop; what is submitted later is refused."""
@@ -129,7 +164,7 @@ class GroupCommitter:
         while (group := self._gather()) is not None:
             self._commit(group)
 
-    def _gather(self) -> list[_Batch] | None:
+    def _gather(self) -> list[_Batch[_Waiter]] | None:
         """The next group: everything that waits, up to the group's size; None at the end."""
         batch = self._queue.get()
         if batch is None:
@@ -150,7 +185,7 @@ class GroupCommitter:
         self._is_crowded = len(group) > 1
         return group
 
-    def _commit(self, group: list[_Batch]) -> None:
+    def _commit(self, group: list[_Batch[_Waiter]]) -> None:
         started = time.perf_counter()
         outcome: IngestOutcome | None = None
         failure: BaseException | None = None
@@ -164,8 +199,4 @@ class GroupCommitter:
         try:
             self._report(GroupReport(outcome, len(group), time.perf_counter() - started))
         finally:
-            for batch in group:
-                if failure is None:
-                    batch.committed.set_result(None)
-                else:
-                    batch.committed.set_exception(failure)
+            self._answer([batch.waiter for batch in group], failure)

@@ -26,6 +26,7 @@ from dpdau.service.routes import ROUTERS
 from dpdau.service.routes.events import DirectEvents
 from dpdau.service.upkeep import keep_up
 from dpdau.service.verification import LedgerVerifier
+from dpdau.service.waiting import answer_on_their_loops
 
 __all__ = ["create_app"]
 
@@ -56,10 +57,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        writer = GroupCommitter(
+        writer = GroupCommitter[asyncio.Future[None]](
             application.ingestor,
             max_waiting_events=limits.waiting_events,
             report=metrics.committed,
+            answer=answer_on_their_loops,
         )
         metrics.watch(writer)
         context = ServiceContext(application, writer, limits, metrics, verifier)
@@ -89,6 +91,8 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        # Spans would tell of paths and addresses; `GET /metrics` tells operators what they need.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.keys = keys = KeyRing.of(settings)
     app.state.metrics = metrics

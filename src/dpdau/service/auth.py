@@ -39,6 +39,9 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+_EVERY_SCOPE = frozenset(Scope)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRing:
     """The digests of the configured keys and their scopes; empty if the service is open.
@@ -53,7 +56,7 @@ class KeyRing:
     def of(cls, settings: Settings) -> "KeyRing":
         """The keys that are set."""
         keys: list[tuple[SecretStr | None, frozenset[Scope]]] = [
-            (settings.service_api_key, frozenset(Scope)),
+            (settings.service_api_key, _EVERY_SCOPE),
             (settings.ingest_api_key, frozenset({Scope.INGEST})),
             (settings.read_api_key, frozenset({Scope.READ})),
             (settings.admin_api_key, frozenset({Scope.ADMIN})),
@@ -71,7 +74,7 @@ class KeyRing:
             UnauthorizedError: if there is no key, or an unknown one.
         """
         if not self.grants:
-            return frozenset(Scope)
+            return _EVERY_SCOPE
         number = self.number_of(key)
         if number is None:
             raise UnauthorizedError
@@ -138,12 +141,15 @@ class Needs:
 
     async def __call__(self, request: Request, key: GivenKey) -> None:
         """Check the key of a request."""
+        self._require(request, key)
+
+    def check(self, request: Request) -> None:
+        """Check the key of a request whose dependencies are not resolved by FastAPI."""
+        self._require(request, given_key(request.scope["headers"]))
+
+    def _require(self, request: Request, key: str | None) -> None:
         keys: KeyRing = request.app.state.keys
         keys.require(key, self.scope)
-
-    async def check(self, request: Request) -> None:
-        """Check the key of a request whose dependencies are not resolved by FastAPI."""
-        await self(request, given_key(request.scope["headers"]))
 
 
 def _digest(key: str) -> bytes:

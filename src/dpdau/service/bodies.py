@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from dpdau.errors import MalformedBodyError
 from dpdau.formats import decompress
 from dpdau.service.context import ServiceContext
+from dpdau.service.headers import header
 from dpdau.service.limits import read_body
 from dpdau.service.problems import invalid_parameters
 
@@ -40,8 +41,8 @@ async def decoded_body(
         MalformedBodyError: if it cannot be decompressed.
     """
     raw = await read_body(request, context.limits)
-    content_type = request.headers.get("content-type")
-    encoding = request.headers.get("content-encoding")
+    content_type = header(request.scope, b"content-type")
+    encoding = header(request.scope, b"content-encoding")
     work = partial(_decoded, raw, encoding, content_type, context.limits.body_bytes, decode)
     if len(raw) <= _INLINE_BYTES and not encoding:
         return work()

@@ -27,6 +27,7 @@ from dpdau.errors import (
     TooManyAtOnceError,
 )
 from dpdau.service.admission import REFUSAL
+from dpdau.service.limits import WHOLE
 from dpdau.service.problems import REQUEST_ID, problem_response
 
 __all__ = ["ConnectionLimits", "GuardedConfig", "GuardedConnection"]
@@ -181,6 +182,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request; the next one has all its time."""
+        self.scope[WHOLE] = True  # type: ignore[literal-required] # an extension of ASGI's
         super().on_message_complete()
         self._stage = _Stage.REQUEST
         self._timed = None

@@ -39,7 +39,7 @@ class ServiceContext:
     def __init__(
         self,
         application: Application,
-        writer: GroupCommitter,
+        writer: GroupCommitter[asyncio.Future[None]],
         limits: Limits,
         metrics: ServiceMetrics,
         verifier: LedgerVerifier,

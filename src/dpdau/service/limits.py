@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from time import monotonic
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from dpdau.config import Settings
 from dpdau.errors import BatchTooLargeError, RateLimitedError, RequestTimeoutError
+from dpdau.service.headers import header
 
-__all__ = ["Limits", "RateLimiter", "read_body"]
+__all__ = ["WHOLE", "Limits", "RateLimiter", "read_body"]
+
+WHOLE = "dpdau.whole"
+"""The key that an ASGI scope holds if all of its request's body has arrived."""
 
 _MAX_TRACKED_CLIENTS = 10_000
 _SECONDS_PER_MINUTE = 60
@@ -101,18 +106,30 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         BatchTooLargeError: if it is announced to be, or turns out to be, too long.
         RequestTimeoutError: if it is not complete in time.
     """
-    announced = request.headers.get("content-length", "")
+    announced = header(request.scope, b"content-length") or ""
     if announced.isdecimal() and int(announced) > limits.body_bytes:
         raise BatchTooLargeError("bytes", int(announced), limits.body_bytes, "MAX_BODY_BYTES")
-    chunks = []
-    size = 0
+    if WHOLE in request.scope:
+        return await _received(request, limits)
     try:
         async with asyncio.timeout(limits.body_seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limits.body_bytes:
-                    raise BatchTooLargeError("bytes", None, limits.body_bytes, "MAX_BODY_BYTES")
-                chunks.append(chunk)
+            return await _received(request, limits)
     except TimeoutError:
         raise RequestTimeoutError("body", limits.body_seconds, "BODY_SECONDS") from None
+
+
+async def _received(request: Request, limits: Limits) -> bytes:
+    chunks = []
+    size = 0
+    is_complete = False
+    while not is_complete:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limits.body_bytes:
+            raise BatchTooLargeError("bytes", None, limits.body_bytes, "MAX_BODY_BYTES")
+        chunks.append(chunk)
+        is_complete = not message.get("more_body", False)
     return b"".join(chunks)

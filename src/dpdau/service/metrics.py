@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -68,7 +69,7 @@ class ServiceMetrics:
         )
         self._state(settings)
 
-    def watch(self, writer: GroupCommitter) -> None:
+    def watch(self, writer: GroupCommitter[Any]) -> None:
         """Show a writer's queue, and whether it runs."""
         self._waiting.set_function(lambda: writer.waiting_events)
         self._writer_running.set_function(lambda: writer.is_running)

@@ -13,12 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dpdau.errors import DpdauError, OutOfMemoryError
 from dpdau.logs import described
 from dpdau.service.admission import Admission
+from dpdau.service.headers import header
 from dpdau.service.metrics import OTHER_METHOD, UNMATCHED, ServiceMetrics
 from dpdau.service.problems import REQUEST_ID, problem_response, unexpected_problem
 
 __all__ = ["RequestMiddleware"]
 
-_WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALWAYS_ADMITTED = frozenset({"/healthz", "/readyz"})
 _CLIENT_CLOSED_REQUEST = 499
@@ -110,8 +111,8 @@ class RequestMiddleware:
         )
 
     def _request_id(self, scope: Scope) -> str:
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        return given.decode() if _WELL_FORMED_ID.fullmatch(given) else next(self._ids)
+        given = header(scope, b"x-request-id")
+        return given if given and _WELL_FORMED_ID.fullmatch(given) else next(self._ids)
 
 
 def _lacks_memory(error: Exception) -> bool:

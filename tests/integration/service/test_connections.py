@@ -1,5 +1,6 @@
 """Slow, surplus and malformed requests over real sockets."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -76,6 +77,27 @@ class TestSlowClients:
         answer = said(serve(body_seconds=SHORT).url, head + body)
         assert "BODY_SECONDS" in problem(answer, 408, "request-timeout")["detail"]
         assert answer.is_closed
+
+    def test_only_a_body_that_has_not_arrived_is_read_against_the_clock(
+        self, serve: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = serve().url
+        limited: list[float] = []
+
+        def timeout(seconds: float) -> asyncio.Timeout:
+            limited.append(seconds)
+            return asyncio.timeouts.timeout(seconds)
+
+        monkeypatch.setattr("dpdau.service.limits.asyncio.timeout", timeout)
+        head = b"POST /event HTTP/1.1\r\nContent-Length: 13\r\n" + HOST + b"\r\n"
+        with Wire(url) as wire:
+            for pieces, limits in [((b'{"events":[]}',), []), ((b'{"events"', b":[]}"), [LONG])]:
+                wire.send(head + pieces[0])
+                if pieces[1:]:
+                    assert wire.hear(SHORT).content == b""
+                    wire.send(pieces[1])
+                assert wire.hear(enough=b'"errors":[]}').statuses == [200]
+                assert limited == limits
 
     def test_a_body_that_nobody_reads_buys_no_time(self, serve: Callable[..., Live]) -> None:
         answer = said(serve(body_seconds=SHORT).url, BUDGET + b"Content-Length: 9\r\n\r\n{")

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -6,8 +7,11 @@ from typing import Any
 
 import pytest
 import zstandard
+from httpx import AsyncClient, Response
 
+from dpdau.errors import StoreFullError
 from dpdau.formats import MEDIA_TYPES
+from dpdau.service.routes.events import EventsAccepted
 from dpdau.store import MemoryStore
 from support.service import Service, assert_problem, event, ndjson
 
@@ -15,6 +19,11 @@ TODAY = date(2025, 11, 20)
 YESTERDAY = TODAY - timedelta(days=1)
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 class TestAcceptedBatches:
@@ -28,6 +37,14 @@ class TestAcceptedBatches:
         assert answer.status_code == 200
         assert answer.json() == {"accepted": 4, "rejected": 0, "errors": []}
         assert service.dau(YESTERDAY) == 2
+
+    def test_an_answer_is_the_documented_model_byte_for_byte(self, service: Service) -> None:
+        good, bad = event("ada", YESTERDAY), event("bob", "2025-02-30")
+        for answer in (service.send(good, good), service.send(good, bad, "no event", partial=True)):
+            model = EventsAccepted.model_validate(answer.json())
+            assert answer.content == model.model_dump_json().encode()
+            assert answer.headers["content-type"] == "application/json"
+        assert service.send(good, good).content == b'{"accepted":2,"rejected":0,"errors":[]}'
 
     def test_a_batch_that_is_sent_again_changes_nothing(self, service: Service) -> None:
         batch = [event("ada", YESTERDAY), event("bob", YESTERDAY), event("bob", YESTERDAY, "-")]
@@ -221,6 +238,63 @@ class TestLimits:
         assert service.send(event("bob", YESTERDAY)).json()["accepted"] == 1
 
 
+class TestWaitingRequests:
+    """Behind a commit that is held, so that all of them share the next one."""
+
+    async def waiting(
+        self, store: "HeldStore", service: Service, session: AsyncClient, count: int
+    ) -> list["asyncio.Task[Response]"]:
+        """Requests of one event each that wait, the first in a commit of its own."""
+        writer = service.app.state.context.writer
+        submit, submitted = writer.submit, asyncio.Semaphore(0)
+
+        def noticed(*arguments: Any) -> None:
+            submit(*arguments)
+            submitted.release()
+
+        writer.submit = noticed
+        store.hold()
+        tasks = []
+        for number in range(count):
+            body = {"events": [event(f"user-{number}", YESTERDAY)]}
+            tasks.append(asyncio.create_task(session.post("/event", json=body)))
+            await asyncio.wait_for(submitted.acquire(), 10)
+            assert await asyncio.to_thread(store.reached.wait, 10)
+        return tasks
+
+    @pytest.mark.anyio
+    async def test_everyone_hears_of_a_commit_that_fails(
+        self, open_service: Callable[..., Service]
+    ) -> None:
+        store = HeldStore()
+        service = open_service(store)
+        async with service.asynchronous_client() as session:
+            tasks = await self.waiting(store, service, session, 5)
+            store.failure = StoreFullError()
+            store.proceed.set()
+            answers = await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        for answer in answers:
+            assert_problem(answer, 507, "store-full")
+        store.failure = None
+        assert await asyncio.to_thread(service.dau, YESTERDAY) == 0
+
+    @pytest.mark.anyio
+    async def test_who_goes_away_stops_neither_the_batch_nor_the_others(
+        self, open_service: Callable[..., Service]
+    ) -> None:
+        store = HeldStore()
+        service = open_service(store)
+        async with service.asynchronous_client() as session:
+            _, gone, *others = tasks = await self.waiting(store, service, session, 4)
+            gone.cancel()
+            await asyncio.wait({gone}, timeout=10)
+            assert gone.cancelled()
+            store.proceed.set()
+            answers = await asyncio.wait_for(asyncio.gather(tasks[0], *others), 10)
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert await asyncio.to_thread(service.dau, YESTERDAY) == 4
+
+
 class HeldStore(MemoryStore):
     """A store whose writes wait to be let through once it is held."""
 
@@ -228,6 +302,7 @@ class HeldStore(MemoryStore):
         super().__init__()
         self.reached, self.proceed = threading.Event(), threading.Event()
         self.proceed.set()
+        self.failure: Exception | None = None
 
     def hold(self) -> None:
         self.proceed.clear()
@@ -236,4 +311,6 @@ class HeldStore(MemoryStore):
         if not self.proceed.is_set():
             self.reached.set()
             assert self.proceed.wait(10)
+        if self.failure is not None:
+            raise self.failure
         return super().write(shared=shared)

@@ -186,6 +186,16 @@ class TestLogs:
         # Of what has an id in its address, none is a person.
         assert {name for name in named if name.endswith("_id")} == {"erasure_id", "release_id"}
 
+    def test_neither_tracer_nor_meter_is_told_of_a_request(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        for kind, provider in (("trace", "tracer"), ("metrics", "meter")):
+            source = f"opentelemetry.{kind}.get_{provider}_provider"
+            monkeypatch.setattr(source, lambda provider=provider: asked.append(provider))
+        assert service.client.get("/healthz").status_code == 200
+        assert asked == []
+
     def test_a_line_names_the_route_and_no_one(
         self, service: Service, capsys: pytest.CaptureFixture[str]
     ) -> None:

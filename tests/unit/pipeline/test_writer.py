@@ -1,5 +1,7 @@
+import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from datetime import date
 
 import pytest
@@ -47,14 +49,21 @@ def batch(size: int) -> EventColumns:
     return columns([Event(f"user-{number}", TODAY) for number in range(size)])
 
 
-def committer(ingestor: FakeIngestor, **options: int) -> GroupCommitter:
+def committer(ingestor: FakeIngestor, **options: int) -> GroupCommitter[Future[None]]:
     options = {"max_waiting_events": 1_000, **options}
     return GroupCommitter(ingestor, **options)  # type: ignore[arg-type]
 
 
+def submit(writer: GroupCommitter[Future[None]], size: int) -> Future[None]:
+    """What a batch of that size waits for once it is submitted."""
+    future: Future[None] = Future()
+    writer.submit(batch(size), future)
+    return future
+
+
 def test_a_batch_is_acknowledged_only_after_its_commit(ingestor: FakeIngestor) -> None:
     with committer(ingestor) as writer:
-        future = writer.submit(batch(3))
+        future = submit(writer, 3)
         assert ingestor.started.wait(10)
         assert not future.done()
         assert writer.waiting_events == 3
@@ -66,9 +75,9 @@ def test_a_batch_is_acknowledged_only_after_its_commit(ingestor: FakeIngestor) -
 def commit_behind_one(ingestor: FakeIngestor, sizes: list[int], **options: int) -> list[int]:
     """The groups in which batches are committed that arrive during the commit of one event."""
     with committer(ingestor, **options) as writer:
-        first = writer.submit(batch(1))
+        first = submit(writer, 1)
         assert ingestor.started.wait(10)
-        rest = [writer.submit(batch(size)) for size in sizes]
+        rest = [submit(writer, size) for size in sizes]
         ingestor.proceed.set()
         for future in [first, *rest]:
             future.result(10)
@@ -91,9 +100,9 @@ def test_a_failed_commit_fails_everyone_in_it_and_the_next_goes_on(
     ingestor.proceed.set()
     with GroupCommitter(ingestor, max_waiting_events=100, report=reports.append) as writer:  # type: ignore[arg-type]
         with pytest.raises(StoreFullError):
-            writer.submit(batch(2)).result(10)
+            submit(writer, 2).result(10)
         ingestor.failure = None
-        writer.submit(batch(2)).result(10)
+        submit(writer, 2).result(10)
         assert writer.waiting_events == 0
     assert [report.outcome for report in reports] == [None, IngestOutcome(2, 0, 0)]
 
@@ -109,9 +118,9 @@ def test_a_group_that_cannot_be_joined_is_told_and_the_next_goes_on(
         with monkeypatch.context() as patch:
             patch.setattr("dpdau.pipeline.writer.PseudonymousEvents.concatenate", no_memory)
             with pytest.raises(MemoryError):
-                writer.submit(batch(2)).result(10)
+                submit(writer, 2).result(10)
         assert writer.waiting_events == 0
-        writer.submit(batch(2)).result(10)
+        submit(writer, 2).result(10)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -123,11 +132,11 @@ def test_a_thread_that_ends_answers_its_callers_and_nobody_waits_for_it(
 
     ingestor.proceed.set()
     writer = GroupCommitter(ingestor, max_waiting_events=100, report=fail)  # type: ignore[arg-type]
-    writer.submit(batch(2)).result(10)
+    submit(writer, 2).result(10)
     writer._thread.join(10)  # noqa: SLF001 - it ends by itself
     assert not writer.is_running
     with pytest.raises(OverloadedError):
-        writer.submit(batch(2))
+        submit(writer, 2)
     writer.close()
 
 
@@ -135,27 +144,27 @@ def test_beyond_the_limit_batches_are_refused_and_nothing_is_queued(
     ingestor: FakeIngestor,
 ) -> None:
     with committer(ingestor, max_waiting_events=5) as writer:
-        accepted = writer.submit(batch(4))
+        accepted = submit(writer, 4)
         with pytest.raises(OverloadedError, match="Too many events wait"):
-            writer.submit(batch(2))
+            submit(writer, 2)
         assert writer.waiting_events == 4
         ingestor.proceed.set()
         accepted.result(10)
-        writer.submit(batch(2)).result(10)
+        submit(writer, 2).result(10)
 
 
 def test_a_batch_larger_than_the_limit_passes_when_nothing_waits(ingestor: FakeIngestor) -> None:
     ingestor.proceed.set()
     with committer(ingestor, max_waiting_events=5) as writer:
-        writer.submit(batch(50)).result(10)
+        submit(writer, 50).result(10)
     assert ingestor.groups == [50]
 
 
 def test_closing_writes_what_waits_and_refuses_what_comes_later(ingestor: FakeIngestor) -> None:
     writer = committer(ingestor)
-    first = writer.submit(batch(1))
+    first = submit(writer, 1)
     assert ingestor.started.wait(10)
-    second = writer.submit(batch(1))
+    second = submit(writer, 1)
     closing = threading.Thread(target=writer.close)
     closing.start()
     ingestor.proceed.set()
@@ -163,14 +172,38 @@ def test_closing_writes_what_waits_and_refuses_what_comes_later(ingestor: FakeIn
     assert first.done()
     assert second.done()
     with pytest.raises(OverloadedError):
-        writer.submit(batch(1))
+        submit(writer, 1)
     writer.close()
 
 
-def test_a_caller_who_goes_away_cannot_stop_the_writer(ingestor: FakeIngestor) -> None:
+def test_a_caller_who_goes_away_stops_neither_the_writer_nor_the_others(
+    ingestor: FakeIngestor,
+) -> None:
     with committer(ingestor) as writer:
-        future = writer.submit(batch(1))
-        assert not future.cancel()
+        submit(writer, 1)
+        assert ingestor.started.wait(10)
+        gone, other = submit(writer, 2), submit(writer, 3)
+        assert gone.cancel()
         ingestor.proceed.set()
-        future.result(10)
-        writer.submit(batch(1)).result(10)
+        other.result(10)
+    assert ingestor.groups == [1, 5]
+
+
+@pytest.mark.parametrize("failure", [None, StoreFullError()])
+def test_all_callers_of_a_commit_are_answered_by_one_call(
+    ingestor: FakeIngestor, failure: Exception | None
+) -> None:
+    answered: queue.Queue[tuple[Sequence[Future[None]], BaseException | None]] = queue.Queue()
+    ingestor.failure = failure
+    with GroupCommitter[Future[None]](
+        ingestor,  # type: ignore[arg-type]
+        max_waiting_events=100,
+        answer=lambda waiters, why: answered.put((waiters, why)),
+    ) as writer:
+        first = submit(writer, 1)
+        assert ingestor.started.wait(10)
+        rest = [submit(writer, 2) for _ in range(3)]
+        ingestor.proceed.set()
+    assert [answered.get_nowait() for _ in range(2)] == [([first], failure), (rest, failure)]
+    assert answered.empty()
+    assert not any(each.done() for each in [first, *rest])
