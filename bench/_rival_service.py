@@ -1,10 +1,12 @@
 """The service as it is usually built: one row per day and user, upserted, in grouped commits.
 
-Run as a process of its own: python bench/_rival_service.py rows|models
+Run as a process of its own: python bench/_rival_service.py rows|models|nothing
 
 `rows` is this product's service with only the storage replaced: the same server, decoder, keyed
 hash and grouping. `models` takes bodies as FastAPI's documentation shows, by pydantic models,
 and shares the storage and the grouping. Both count active users of a day at GET /exact/{day}.
+`nothing` is no rival: this product's service with no storage at all, which forgets every event, so
+that one can see what the best store could add to.
 """
 
 import asyncio
@@ -29,9 +31,12 @@ from dpdau.hashing import Pseudonymizer
 from dpdau.logs import configure_logs
 from dpdau.model.events import EventColumns
 from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
+from dpdau.pipeline.positions import Advance
 from dpdau.pipeline.writer import GroupCommitter
 from dpdau.service.app import create_app
 from dpdau.service.waiting import answer_on_their_loops
+
+_PSEUDONYMIZER = Pseudonymizer("a secret of the rival")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS activity (
@@ -48,15 +53,14 @@ class RowIngestor(Ingestor):
     """Applies events row by row; as durable as the product's store."""
 
     def __init__(self, path: Path, application: Application) -> None:
-        super().__init__(
-            application.store, Pseudonymizer("a secret of the rival"), application.calendar
-        )
+        super().__init__(application.store, _PSEUDONYMIZER, application.calendar)
         self._path = path
         self._connection = self._connect()
         self._connection.execute(_SCHEMA)
 
-    def apply(self, events: PseudonymousEvents) -> IngestOutcome:
+    def apply(self, events: PseudonymousEvents, advance: Advance | None = None) -> IngestOutcome:
         """Store events in one transaction."""
+        del advance
         users = events.pseudonyms.view(np.int64).tolist()
         rows = zip(events.days.tolist(), users, events.adds.tolist(), strict=True)
         self._connection.execute("BEGIN IMMEDIATE")
@@ -76,6 +80,15 @@ class RowIngestor(Ingestor):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+class ForgetfulIngestor(Ingestor):
+    """Applies nothing."""
+
+    def apply(self, events: PseudonymousEvents, advance: Advance | None = None) -> IngestOutcome:
+        """Say that events are stored, which is not true."""
+        del advance
+        return IngestOutcome(len(events), 0, 0)
 
 
 class Event(BaseModel):
@@ -141,12 +154,15 @@ def main() -> None:
     settings = load_settings()
     configure_logs(settings)
     with build(settings) as application:
-        ingestor = RowIngestor(settings.data_dir / "rows.sqlite3", application)
-        if sys.argv[1] == "rows":
-            app = create_app(replace(application, ingestor=ingestor), settings)
-        else:
-            app = model_app(ingestor)
-        add_count(app, ingestor.count)
+        rows = RowIngestor(settings.data_dir / "rows.sqlite3", application)
+        nothing = ForgetfulIngestor(application.store, _PSEUDONYMIZER, application.calendar)
+        apps: dict[str, Callable[[], FastAPI]] = {
+            "rows": lambda: create_app(replace(application, ingestor=rows), settings),
+            "models": lambda: model_app(rows),
+            "nothing": lambda: create_app(replace(application, ingestor=nothing), settings),
+        }
+        app = apps[sys.argv[1]]()
+        add_count(app, rows.count)
         uvicorn.run(app, port=settings.service_port, log_config=None, access_log=False)
 
 

@@ -4,9 +4,9 @@ A caller hears of a batch only after the transaction that holds its events is du
 group is being synced to disk, the next one gathers, so throughput grows with load and an idle
 service answers after a single commit. All callers of a group are told at once, since to wake the
 event loop for each costs more than to decode a hundred events. Callers who were answered together
-tend to come back together, so behind a group of several the writer waits a moment for the rest of
-them: it commits half as often, and does not compete with the event loop for the interpreter while
-it decodes.
+tend to come back together, so behind a group of several the writer waits until nobody has come for
+a millisecond: it commits half as often, and does not compete with the event loop for the
+interpreter while that decodes.
 """
 
 import queue
@@ -23,7 +23,9 @@ from dpdau.pipeline.ingest import Ingestor, IngestOutcome, PseudonymousEvents
 __all__ = ["GroupCommitter", "GroupReport", "Waiter", "settle"]
 
 _DEFAULT_GROUP_EVENTS = 20_000
-_GATHERING_SECONDS = 0.003
+# Longer than it takes one of several callers to come back, shorter than a commit.
+_QUIET_SECONDS = 0.001
+_MOST_GATHERING_SECONDS = 0.008
 
 
 class Waiter(Protocol):
@@ -169,12 +171,12 @@ class GroupCommitter(Generic[_Waiter]):
         batch = self._queue.get()
         if batch is None:
             return None
-        if self._is_crowded:
-            time.sleep(_GATHERING_SECONDS)
         group, size = [batch], len(batch.events)
+        latest = time.monotonic() + _MOST_GATHERING_SECONDS
         while size < self._max_group_events:
             try:
-                batch = self._queue.get_nowait()
+                wait = self._is_crowded and time.monotonic() < latest
+                batch = self._queue.get(block=wait, timeout=_QUIET_SECONDS)
             except queue.Empty:
                 break
             if batch is None:

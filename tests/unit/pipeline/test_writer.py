@@ -8,6 +8,7 @@ import pytest
 
 from dpdau.errors import OverloadedError, StoreFullError
 from dpdau.model.events import EventColumns
+from dpdau.pipeline import writer as module
 from dpdau.pipeline.ingest import IngestOutcome, PseudonymousEvents
 from dpdau.pipeline.writer import GroupCommitter, GroupReport
 from support import Event, columns
@@ -90,6 +91,33 @@ def test_what_arrives_during_a_commit_shares_the_next_one(ingestor: FakeIngestor
 
 def test_a_group_stops_growing_at_its_size(ingestor: FakeIngestor) -> None:
     assert commit_behind_one(ingestor, [3, 3, 3], max_group_events=4) == [6, 3]
+
+
+def test_behind_a_group_of_several_the_writer_waits_for_the_rest_of_them(
+    ingestor: FakeIngestor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 60)
+    monkeypatch.setattr(module, "_MOST_GATHERING_SECONDS", 60)
+    ingestor.proceed.set()
+    with committer(ingestor, max_group_events=4) as writer:
+        writer._is_crowded = True  # noqa: SLF001 - what a former group leaves behind
+        futures = [submit(writer, 2), submit(writer, 2)]
+        for future in futures:
+            future.result(10)
+        writer._is_crowded = False  # noqa: SLF001
+        submit(writer, 1).result(10)
+    assert ingestor.groups == [4, 1]
+
+
+def test_the_writer_does_not_wait_for_ever_while_others_come(
+    ingestor: FakeIngestor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 60)
+    monkeypatch.setattr(module, "_MOST_GATHERING_SECONDS", 0)
+    ingestor.proceed.set()
+    with committer(ingestor) as writer:
+        writer._is_crowded = True  # noqa: SLF001 - what a former group leaves behind
+        submit(writer, 2).result(10)
 
 
 def test_a_failed_commit_fails_everyone_in_it_and_the_next_goes_on(
