@@ -16,7 +16,8 @@ class EventColumns:
     """A batch of well-formed events, in arrival order, one column a field.
 
     Attributes:
-        user_ids: n opaque names, each 1 to 256 bytes of UTF-8.
+        user_ids: n opaque names, each 1 to 256 bytes of UTF-8; a decoder of many rows gives them
+            as a column of `model.texts`.
         days: n day ordinals (`date.toordinal()`), int32.
         adds: n booleans; True for op "+", False for op "-".
         whole_user: n booleans; True where a "-" erases the whole person and not just the day.
