@@ -17,6 +17,7 @@ from dpdau.model.texts import FoldedColumn, TextColumn
 __all__ = ["fields_of"]
 
 _UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_FEW_ROWS = 1_000
 _FEW_VALUES = ("op", "day", "scope")
 
 
@@ -81,5 +82,7 @@ def _values(column: pa.Array) -> list[Any]:
         return _values(column.cast(pa.date32(), safe=False).cast(pa.large_string()))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
         return list(column.to_pylist())
-    texts: list[Any] = column.cast(pa.large_string()).to_numpy(zero_copy_only=False).tolist()
-    return texts
+    texts = column.cast(pa.large_string())
+    # An array is faster, but loads pandas where that is installed.
+    values = texts.to_pylist() if len(texts) < _FEW_ROWS else texts.to_numpy(zero_copy_only=False)
+    return list(values)

@@ -128,7 +128,7 @@ def _is_best_plain(folded: pq.ParquetFile, group: int) -> bool:
 
 def _is_stored(ids: pa.DictionaryArray) -> bool:
     """Whether the dictionary has more than these rows need."""
-    return len(ids.dictionary) > pc.count_distinct(ids.indices).as_py()
+    return len(ids.dictionary) > len(pc.unique(ids.indices))
 
 
 # --- columns -------------------------------------------------------------------------------

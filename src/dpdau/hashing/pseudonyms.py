@@ -125,7 +125,7 @@ class Sampler:
 def _hashes(key: bytes, user_ids: Sequence[str]) -> NDArray[np.uint64]:
     """SipHash-2-4 of each id; ids that repeat in a folded column are hashed once."""
     if isinstance(user_ids, FoldedColumn):
-        return _hashes(key, user_ids.values)[user_ids.codes]
+        return np.take(_hashes(key, user_ids.values), user_ids.codes)
     if isinstance(user_ids, TextColumn) and len(user_ids) >= _MANY_TEXTS:
         return siphash_2_4(key, user_ids)
     hashes = map(partial(siphashc.siphash, key), user_ids)

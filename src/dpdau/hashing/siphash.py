@@ -34,9 +34,7 @@ def siphash_2_4(key: bytes, texts: TextColumn) -> NDArray[np.uint64]:
     """
     key_words = np.frombuffer(key, dtype="<u8")
     state = [np.uint64(word) ^ key_words[place % 2] for place, word in enumerate(_INITIAL)]
-    # Words are loaded whole, and the last one of the last text may reach beyond it.
-    octets = np.concatenate([texts.octets, np.zeros(_WORD_BYTES, dtype=np.uint8)])
-    words = np.ndarray((len(octets) - _WORD_BYTES + 1,), "<u8", octets.data, strides=(1,))
+    words = texts.words()
     hashes = np.empty(len(texts), dtype=np.uint64)
     for start in range(0, len(texts), _CHUNK_TEXTS):
         chunk = slice(start, start + _CHUNK_TEXTS)
@@ -51,7 +49,7 @@ def _hashes(
     lengths: NDArray[np.int64],
 ) -> _Words:
     """The hashes of a few texts; `words` has the eight bytes that begin at each place."""
-    whole = lengths // _WORD_BYTES
+    whole = lengths >> 3  # words of eight bytes
     most = int(whole.max())
     order = None
     if int(whole.min()) != most:
@@ -64,12 +62,13 @@ def _hashes(
         has_more = slice(np.count_nonzero(whole > place))
         message = words[starts[has_more] + _WORD_BYTES * place]
         _compress([column[has_more] for column in columns], message, spare[has_more])
-    rest = words[starts + _WORD_BYTES * whole] & _BELOW[lengths % _WORD_BYTES]
+    rest = words[starts + _WORD_BYTES * whole] & _BELOW[lengths & 7]
     _compress(columns, rest | (lengths.astype(np.uint64) << np.uint64(56)), spare)
     columns[2] ^= np.uint64(0xFF)
     for _ in range(_FINAL_ROUNDS):
-        _round(*columns, spare)
-    hashes = np.bitwise_xor.reduce(columns)
+        _round(columns, spare)
+    v0, v1, v2, v3 = columns
+    hashes = v0 ^ v1 ^ v2 ^ v3
     if order is None:
         return hashes
     in_order = np.empty_like(hashes)
@@ -80,13 +79,14 @@ def _hashes(
 def _compress(columns: Sequence[_Words], message: _Words, spare: _Words) -> None:
     first, _, _, last = columns
     np.bitwise_xor(last, message, out=last)
-    _round(*columns, spare)
-    _round(*columns, spare)
+    _round(columns, spare)
+    _round(columns, spare)
     np.bitwise_xor(first, message, out=first)
 
 
-def _round(v0: _Words, v1: _Words, v2: _Words, v3: _Words, spare: _Words) -> None:
+def _round(columns: Sequence[_Words], spare: _Words) -> None:
     """SipRound (figure 2.1), in place; `spare` is overwritten."""
+    v0, v1, v2, v3 = columns
     np.add(v0, v1, out=v0)
     _rotate(v1, 13, spare)
     np.bitwise_xor(v1, v0, out=v1)

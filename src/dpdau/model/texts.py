@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 __all__ = ["FoldedColumn", "TextColumn", "concatenated"]
 
+_WORD_BYTES = 8
+
 Value = TypeVar("Value")
 
 
@@ -51,6 +53,16 @@ class TextColumn(Sequence[str]):
         for start, end in zip(self.starts.tolist(), ends, strict=True):
             yield octets[start:end].decode()
 
+    def words(self) -> NDArray[np.uint64]:
+        """The eight bytes that begin at each place of the buffer, as a little-endian integer.
+
+        Zeros stand behind its end, and there are places up to a word beyond it: no text is too
+        near to the end for words of it, or one behind it, to be loaded.
+        """
+        octets = np.concatenate([self.octets, np.zeros(2 * _WORD_BYTES, dtype=np.uint8)])
+        places = len(octets) - _WORD_BYTES + 1
+        return np.ndarray((places,), dtype="<u8", buffer=octets.data, strides=(1,))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoldedColumn(Sequence[Value], Generic[Value]):
@@ -62,7 +74,7 @@ class FoldedColumn(Sequence[Value], Generic[Value]):
     """
 
     values: Sequence[Value]
-    codes: NDArray[np.signedinteger]
+    codes: NDArray[np.signedinteger[Any]]
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -76,7 +88,7 @@ class FoldedColumn(Sequence[Value], Generic[Value]):
     def __getitem__(self, index: int | slice) -> "Value | FoldedColumn[Value]":
         if isinstance(index, slice):
             return FoldedColumn(self.values, self.codes[index])
-        return self.values[self.codes[index]]
+        return self.values[int(self.codes[index])]
 
     def __iter__(self) -> Iterator[Value]:
         return map(list(self.values).__getitem__, self.codes.tolist())
