@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dpdau.formats.columns import FIELDS
 from dpdau.formats.pieces import LINE_FEED
 from dpdau.formats.rules import MAX_LINE_BYTES
 from dpdau.model.texts import TextColumn
@@ -20,10 +19,7 @@ def split_columns(piece: bytes, names: Sequence[str]) -> Mapping[str, TextColumn
 
     Args:
         piece: lines, without the line feed behind the last.
-        names: of all columns, at least two.
-
-    Returns:
-        The cells of each column that is a field.
+        names: of the columns, at least two.
     """
     try:
         piece.decode()
@@ -48,5 +44,4 @@ def split_columns(piece: bytes, names: Sequence[str]) -> Mapping[str, TextColumn
     return {
         name: TextColumn(octets, starts[place::width], lengths[place::width])
         for place, name in enumerate(names)
-        if name in FIELDS
     }

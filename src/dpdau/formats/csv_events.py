@@ -61,7 +61,8 @@ def decode_csv(body: bytes, rules: EventRules) -> Decoded:
     """
     parts: list[RawColumns] = []
     size = 0
-    for rows in csv_rows(cut(body)):
+    # A blank line at the end would make the rows before it be read one by one.
+    for rows in csv_rows(cut(body.removesuffix(b"\n"))):
         size += len(rows.line_numbers)
         require_size(size, rules, is_total=False)
         parts.append(rows.columns)
@@ -142,11 +143,11 @@ def _many_cells(piece: bytes, names: Sequence[str]) -> _Cells | None:
     columns = split_columns(piece, names)
     if columns is None:
         return None
-    cells: dict[str, Sequence[str]] = {"user_id": columns["user_id"]}
-    for name in columns.keys() - cells.keys():
-        repeated = folded(columns[name])
-        cells[name] = list(columns[name]) if repeated is None else repeated
-    return cells
+    return {
+        name: column if name == "user_id" else folded(column) or list(column)
+        for name, column in columns.items()
+        if name in FIELDS and name != "metadata"
+    }
 
 
 def _plain_cells(piece: bytes, names: Sequence[str]) -> _Cells | None:
