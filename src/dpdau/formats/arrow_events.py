@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dpdau.errors import MalformedBodyError
-from dpdau.formats.arrow_columns import fields_of
+from dpdau.formats.arrow_columns import fields_of, require_unshared, text_bytes_of
 from dpdau.formats.columns import Field, RawColumns, Rows, joined, judge, require_columns
 from dpdau.formats.ipc import has_compressed_buffers
 from dpdau.formats.rules import Decoded, EventRules, require_size
@@ -48,7 +48,7 @@ def decode_arrow(body: bytes, rules: EventRules) -> Decoded:
             if has_compressed_buffers(body):
                 reason = "its buffers are compressed; compress the body as a whole instead"
                 raise MalformedBodyError("Arrow", reason)
-            return _decode(reader.schema, reader, rules)
+            return _decode(reader.schema, reader, rules, len(body))
     except _ARROW_ERRORS as error:
         raise MalformedBodyError("Arrow", _DAMAGED) from error
 
@@ -134,14 +134,19 @@ def _is_stored(ids: pa.DictionaryArray) -> bool:
 # --- columns -------------------------------------------------------------------------------
 
 
-def _decode(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: EventRules) -> Decoded:
+def _decode(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: EventRules, body_bytes: int
+) -> Decoded:
     names = _wanted(schema, "Arrow")
     parts: list[RawColumns] = []
-    size = 0
+    size = text_bytes = 0
     for batch in batches:
         size += batch.num_rows
         require_size(size, rules, is_total=False)
-        parts.append(_columns(fields_of(_checked(batch, names))))
+        fields = fields_of(_checked(batch, names))
+        text_bytes += text_bytes_of(fields)
+        require_unshared(text_bytes, body_bytes, size)
+        parts.append(_columns(fields))
     return judge(joined(parts), rules)
 
 

@@ -24,6 +24,7 @@ TEXT_TYPES = [
     pa.dictionary(pa.int8(), pa.string()),
     pa.dictionary(pa.int32(), pa.large_string()),
     pa.dictionary(pa.uint16(), pa.string()),
+    pa.dictionary(pa.int32(), pa.string_view()),
 ]
 DAY_TYPES = [*TEXT_TYPES, pa.date32(), pa.date64()]
 TS_TYPES = [*TEXT_TYPES, pa.int64(), pa.float64(), pa.timestamp("ms", tz="UTC"), pa.null()]
