@@ -249,7 +249,8 @@ def test_views_of_one_text_unfold_into_good_ids_but_not_into_much(
         assert (
             list(require_all(decode_arrow(body(b"x" * 256), rules)).user_ids) == ["x" * 256] * 900
         )
-    assert len(decode_arrow(body(b"x" * 257), rules).refusals) == 900
+    else:
+        assert len(decode_arrow(body(b"x" * 256), rules).refusals) == 900
     for decode in (decode_arrow, lambda body, _: list(arrow_rows(io.BytesIO(body), 1_000))):
         with pytest.raises(MalformedBodyError, match="share texts that are too long"):
             decode(body(b"x" * 100_000), rules)
