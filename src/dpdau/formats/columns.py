@@ -1,7 +1,7 @@
 """The one place where events are judged, whatever format they came in.
 
 Decoders bring the fields in columns, as they found them. Columns without a fault are converted
-whole; only if there is a fault somewhere is every row judged by itself, to find all reasons.
+whole; only if there is a fault somewhere is every row around it judged by itself, to find all reasons.
 
 A reason names the field and what was expected, and never quotes a value that was not
 understood: columns get mixed up, and then the value may be a user id.
@@ -19,7 +19,7 @@ from dpdau.errors import MalformedBodyError
 from dpdau.formats.days import DayReader, day_reader
 from dpdau.formats.rules import Decoded, EventRules
 from dpdau.model.events import MAX_USER_ID_BYTES, EventColumns, Refusal
-from dpdau.model.texts import FoldedColumn, TextColumn, concatenated
+from dpdau.model.texts import FoldedColumn, TextColumn, concatenated, taken
 
 __all__ = [
     "FIELDS",
@@ -42,6 +42,7 @@ _SCOPES = frozenset({None, "day", "user"})
 _EXPECTED_USER_ID = f"expected a string of 1 to {MAX_USER_ID_BYTES} bytes"
 _MAX_BYTES_PER_CHARACTER = 4
 _PLUS = ord("+")
+_PART_ROWS = 1_000  # how many are judged by themselves where one is at fault
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -82,6 +83,17 @@ class RawColumns:
     timestamps: Sequence[Field] | None = None
     scopes: Sequence[Field] | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
+
+    def part(self, start: int, end: int) -> "RawColumns":
+        """The rows from one position to another."""
+        return RawColumns(
+            self.user_ids[start:end],
+            self.ops[start:end],
+            None if self.days is None else self.days[start:end],
+            None if self.timestamps is None else self.timestamps[start:end],
+            None if self.scopes is None else self.scopes[start:end],
+            {at - start: self.faults[at] for at in range(start, end) if at in self.faults},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +175,23 @@ def judge(columns: RawColumns, rules: EventRules) -> Decoded:
     events = None if columns.faults else _whole(columns, reader, rules)
     if events is not None:
         return Decoded(events, ())
+    rows = len(columns.user_ids)
+    if rows > _PART_ROWS:
+        starts = range(0, rows, _PART_ROWS)
+        return _joined([judge(columns.part(at, at + _PART_ROWS), rules) for at in starts])
     return _row_by_row(columns, reader, rules)
+
+
+def _joined(parts: Sequence[Decoded]) -> Decoded:
+    starts = accumulate((part.size for part in parts), initial=0)
+    return Decoded(
+        EventColumns.concatenate([part.events for part in parts]),
+        tuple(
+            Refusal(start + refusal.index, refusal.reason)
+            for start, part in zip(starts, parts, strict=False)
+            for refusal in part.refusals
+        ),
+    )
 
 
 # --- all at once ---------------------------------------------------------------------------
@@ -256,7 +284,7 @@ def _whole_scopes(
 
 
 def _row_by_row(columns: RawColumns, reader: DayReader, rules: EventRules) -> Decoded:
-    good: list[tuple[str, int, bool, bool]] = []
+    good: list[tuple[int, int, bool, bool]] = []
     refusals = []
     absent = (None,) * len(columns.user_ids)
     rows = zip(
@@ -280,10 +308,10 @@ def _row_by_row(columns: RawColumns, reader: DayReader, rules: EventRules) -> De
             refusals.append(Refusal(index, reason))
             continue
         whole_user = op == "-" and (scope == "user" or (scope is None and rules.erase_by_default))
-        good.append((user_id, ordinal, op == "+", whole_user))  # type: ignore[arg-type]
-    user_ids, days, adds, whole_users = zip(*good, strict=True) if good else ((), (), (), ())
+        good.append((index, ordinal, op == "+", whole_user))  # type: ignore[arg-type]
+    kept, days, adds, whole_users = zip(*good, strict=True) if good else ((), (), (), ())
     events = EventColumns(
-        list(user_ids),
+        taken(columns.user_ids, np.array(kept, dtype=np.int64)),  # type: ignore[arg-type]
         np.array(days, dtype=np.int32),
         np.array(adds, dtype=np.bool_),
         np.array(whole_users, dtype=np.bool_),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dpdau.model.texts import concatenated
+
 __all__ = ["MAX_USER_ID_BYTES", "EventColumns", "Refusal"]
 
 MAX_USER_ID_BYTES = 256
@@ -37,6 +39,17 @@ class EventColumns:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    @classmethod
+    def concatenate(cls, batches: Sequence["EventColumns"]) -> "EventColumns":
+        """Several batches as one, in order."""
+        no_days, no_flags = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.bool_)
+        return cls(
+            concatenated([batch.user_ids for batch in batches]),
+            np.concatenate([no_days, *(batch.days for batch in batches)]),
+            np.concatenate([no_flags, *(batch.adds for batch in batches)]),
+            np.concatenate([no_flags, *(batch.whole_user for batch in batches)]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

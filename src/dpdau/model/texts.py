@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FoldedColumn", "TextColumn", "concatenated"]
+__all__ = ["FoldedColumn", "TextColumn", "concatenated", "taken"]
 
 _WORD_BYTES = 8
 
@@ -87,11 +87,22 @@ class FoldedColumn(Sequence[Value], Generic[Value]):
 
     def __getitem__(self, index: int | slice) -> "Value | FoldedColumn[Value]":
         if isinstance(index, slice):
-            return FoldedColumn(self.values, self.codes[index])
+            used, codes = np.unique(self.codes[index], return_inverse=True)
+            return FoldedColumn(taken(self.values, used), codes)
         return self.values[int(self.codes[index])]
 
     def __iter__(self) -> Iterator[Value]:
         return map(list(self.values).__getitem__, self.codes.tolist())
+
+
+def taken(column: Sequence[Value], positions: NDArray[np.integer[Any]]) -> Sequence[Value]:
+    """What a column has at some positions: a column of the same kind, or else a list."""
+    if isinstance(column, TextColumn):
+        texts = TextColumn(column.octets, column.starts[positions], column.lengths[positions])
+        return cast("Sequence[Value]", texts)
+    if isinstance(column, FoldedColumn):
+        return FoldedColumn(column.values, column.codes[positions])[:]
+    return [column[position] for position in positions.tolist()]
 
 
 def concatenated(parts: Sequence[Sequence[Value]]) -> Sequence[Value]:
@@ -104,11 +115,12 @@ def concatenated(parts: Sequence[Sequence[Value]]) -> Sequence[Value]:
 
 
 def _texts(parts: Sequence[TextColumn]) -> TextColumn:
-    return TextColumn(
-        np.concatenate([part.octets for part in parts]),
-        _shifted([part.starts for part in parts], [len(part.octets) for part in parts]),
-        np.concatenate([part.lengths for part in parts]),
-    )
+    octets, starts = parts[0].octets, [part.starts for part in parts]
+    lengths = np.concatenate([part.lengths for part in parts])
+    if all(part.octets is octets for part in parts):
+        return TextColumn(octets, np.concatenate(starts), lengths)
+    buffers = [part.octets for part in parts]
+    return TextColumn(np.concatenate(buffers), _shifted(starts, [*map(len, buffers)]), lengths)
 
 
 def _folded(parts: Sequence[FoldedColumn[Value]]) -> FoldedColumn[Value]:

@@ -196,3 +196,21 @@ def test_ids_that_are_all_empty_are_refused(rules: EventRules) -> None:
             names=["user_id", "op", "day", "ts", "scope"],
         )
         assert len(judge(raw(fields_of(batch)), rules).refusals) == 3
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int8(), pa.string())])
+@pytest.mark.parametrize("bad", [[0], [999, 1_000], [3_499], [*range(500, 2_600)]])
+def test_faults_somewhere_in_many_rows_concern_these_alone(
+    kind: pa.DataType, bad: list[int], rules: EventRules
+) -> None:
+    rows = [{"user_id": f"u{n % 50}", "op": "+", "day": date(2026, 1, 1)} for n in range(3_500)]
+    for row in bad:
+        rows[row]["op"] = "*"
+    fields = fields_of(batch_of(rows, kinds_with(kind)))
+    decoded = judge(raw(fields), rules)
+    assert [refusal.index for refusal in decoded.refusals] == bad
+    assert {refusal.reason for refusal in decoded.refusals} == {'op is neither "+" nor "-"'}
+    good = [row["user_id"] for number, row in enumerate(rows) if number not in set(bad)]
+    assert list(decoded.events.user_ids) == good
+    assert len(decoded.events.days) == decoded.events.adds.sum() == len(good)
+    assert type(decoded.events.user_ids) is type(fields["user_id"])

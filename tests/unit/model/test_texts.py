@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpdau.model.texts import FoldedColumn, TextColumn, concatenated
+from dpdau.model.texts import FoldedColumn, TextColumn, concatenated, taken
 from support.texts import text_column
 
 TEXTS = ["ann", "", "böb", "x" * 30, "ann"]
@@ -24,7 +24,33 @@ def test_a_column_of_texts_is_a_sequence_of_strings(texts: list[str], start: int
 def test_a_folded_column_is_a_sequence_of_its_values() -> None:
     assert list(FOLDED) == [FOLDED[row] for row in range(4)] == ["b", "a", "a", "b"]
     assert list(FOLDED[1:]) == ["a", "a", "b"]
-    assert FOLDED[1:].values is FOLDED.values
+
+
+def test_a_part_of_a_folded_column_has_no_other_values_than_its_rows() -> None:
+    assert FOLDED[1:3].values == ["a"]
+    assert FOLDED[:0].values == []
+    column = FoldedColumn(text_column(TEXTS), np.array([4, 2, 2, 4]))[1:3]
+    assert isinstance(column.values, TextColumn)
+    assert list(column.values) == ["böb"]
+    assert list(column) == ["böb", "böb"]
+
+
+@pytest.mark.parametrize(
+    "column", [text_column(TEXTS), FoldedColumn(TEXTS, np.arange(5)), TEXTS, [None, 1, 2, 3, 4.5]]
+)
+def test_what_is_taken_of_a_column_stays_of_its_kind(column: Sequence[Any]) -> None:
+    for positions in ([4, 0, 0, 2], [], [3]):
+        part = taken(column, np.array(positions, dtype=np.int64))
+        assert type(part) is type(column)
+        assert list(part) == [column[position] for position in positions]
+
+
+def test_parts_of_one_buffer_are_joined_without_another() -> None:
+    column = text_column(TEXTS)
+    joined = concatenated([column[3:], column[:1]])
+    assert isinstance(joined, TextColumn)
+    assert joined.octets is column.octets
+    assert list(joined) == ["x" * 30, "ann", "ann"]
 
 
 def test_places_that_there_are_not_have_no_value() -> None:
