@@ -18,7 +18,6 @@ from dpdau.model.texts import FoldedColumn, TextColumn
 __all__ = ["fields_of", "require_unshared", "text_bytes_of"]
 
 _SHARED = "its rows or batches share texts that are too long for an event"
-
 _UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FEW_ROWS = 1_000
 _FEW_VALUES = ("op", "day", "scope")

@@ -48,9 +48,11 @@ class TextColumn(Sequence[str]):
         return self.octets[start : start + self.lengths[index]].tobytes().decode()
 
     def __iter__(self) -> Iterator[str]:
-        octets = self.octets.tobytes()
-        ends = (self.starts + self.lengths).tolist()
-        for start, end in zip(self.starts.tolist(), ends, strict=True):
+        ends = self.starts + self.lengths
+        # A part of a column has the buffer of all of it.
+        first, last = self.starts.min(initial=len(self.octets)), ends.max(initial=0)
+        octets = self.octets[first:last].tobytes()
+        for start, end in zip((self.starts - first).tolist(), (ends - first).tolist(), strict=True):
             yield octets[start:end].decode()
 
     def words(self) -> NDArray[np.uint64]:
