@@ -45,8 +45,6 @@ _BROKEN = (
 _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _NO_FAULTS: Mapping[int, str] = {}
 _PART_ROWS = 500
-# Of fewer lines, a string a cell costs less than operations on arrays.
-_MANY_LINES = 1_000
 
 _Cells: TypeAlias = Mapping[str, Sequence[str]]
 """By the name of a field, its cells."""
@@ -85,13 +83,12 @@ def csv_rows(pieces: Iterable[bytes]) -> Iterator[Rows]:
     names = _header(next(source.one_by_one(), b"").removeprefix(BYTE_ORDER_MARK))
     lines_read = 1
     while (piece := source.piece()) is not None:
-        lines = piece.count(b"\n") + 1
-        cells = _many_cells(piece, names) if lines >= _MANY_LINES else None
-        if cells is None and lines > PIECE_LINES:
+        # Of fewer lines, strings cost less than arrays.
+        is_long = piece.count(b"\n") >= PIECE_LINES
+        cells = _many_cells(piece, names) if is_long else _plain_cells(piece, names)
+        if cells is None and is_long:
             source.put_back(cut(piece))
             continue
-        if cells is None:
-            cells = _plain_cells(piece, names)
         if cells is None:
             rows = _rows_one_by_one(piece.split(b"\n"), source, names, lines_read)
         else:
