@@ -3,24 +3,21 @@
 Parquet is read from files only: its reader can be made to end the process by a damaged footer,
 which costs whoever reads a file of their own one command, but would cost a service all of its
 clients.
-
-Text columns that are stored as dictionaries stay so until their distinct values are Python
-strings: a short input cannot unfold into a long one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dpdau.errors import MalformedBodyError
+from dpdau.formats.arrow_columns import fields_of, require_unshared, text_bytes_of
 from dpdau.formats.columns import Field, RawColumns, Rows, joined, judge, require_columns
 from dpdau.formats.ipc import has_compressed_buffers
 from dpdau.formats.rules import Decoded, EventRules, require_size
@@ -35,7 +32,7 @@ _USER_ID = "user_id"
 _FOLDED = ("op", "day", "ts", "scope")
 _COLUMNS = (_USER_ID, *_FOLDED)
 _FOLDED_ROWS = 10  # a dictionary is kept where its values come this often, on average
-_UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_SAMPLE_ROWS = 1_000
 _FILE_MAGIC = b"ARROW1"
 
 
@@ -51,7 +48,7 @@ def decode_arrow(body: bytes, rules: EventRules) -> Decoded:
             if has_compressed_buffers(body):
                 reason = "its buffers are compressed; compress the body as a whole instead"
                 raise MalformedBodyError("Arrow", reason)
-            return _decode(reader.schema, reader, rules)
+            return _decode(reader.schema, reader, rules, len(body))
     except _ARROW_ERRORS as error:
         raise MalformedBodyError("Arrow", _DAMAGED) from error
 
@@ -114,29 +111,42 @@ def _parquet_batches(
 
 
 def _is_best_plain(folded: pq.ParquetFile, group: int) -> bool:
-    """Whether a row group's ids mostly differ and cannot unfold into much; its first row tells."""
-    batches = folded.iter_batches(1, columns=[_USER_ID], row_groups=[group])
+    """Whether a row group's ids mostly differ and cannot unfold into much; its first rows tell.
+
+    What is stored as a dictionary comes with all of it. Of what is not, one is made of these rows.
+    """
+    batches = folded.iter_batches(_SAMPLE_ROWS, columns=[_USER_ID], row_groups=[group])
     first = [batch.column(0) for batch in islice(batches, 1)]
     rows = folded.metadata.row_group(group).num_rows
     return all(
-        len(ids.dictionary) * _FOLDED_ROWS > rows
+        len(ids.dictionary) * _FOLDED_ROWS > (rows if _is_stored(ids) else len(ids))
         and (pc.max(pc.binary_length(ids.dictionary)).as_py() or 0) <= MAX_USER_ID_BYTES
         for ids in first
         if pa.types.is_dictionary(ids.type)
     )
 
 
+def _is_stored(ids: pa.DictionaryArray) -> bool:
+    """Whether the dictionary has more than these rows need."""
+    return len(ids.dictionary) > len(pc.unique(ids.indices))
+
+
 # --- columns -------------------------------------------------------------------------------
 
 
-def _decode(schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: EventRules) -> Decoded:
+def _decode(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], rules: EventRules, body_bytes: int
+) -> Decoded:
     names = _wanted(schema, "Arrow")
     parts: list[RawColumns] = []
-    size = 0
+    size = text_bytes = 0
     for batch in batches:
         size += batch.num_rows
         require_size(size, rules, is_total=False)
-        parts.append(_columns(_fields(_checked(batch, names))))
+        fields = fields_of(_checked(batch, names))
+        text_bytes += text_bytes_of(fields)
+        require_unshared(text_bytes, body_bytes, size)
+        parts.append(_columns(fields))
     return judge(joined(parts), rules)
 
 
@@ -148,7 +158,7 @@ def _rows(
     for batch in batches:
         checked = _checked(batch, names)
         for start in range(0, batch.num_rows, max_rows):
-            fields = _fields(checked.slice(start, max_rows))
+            fields = fields_of(checked.slice(start, max_rows))
             numbers = range(rows_read + 1, rows_read + len(fields["user_id"]) + 1)
             rows_read += len(numbers)
             yield Rows(_columns(fields), numbers, partial(_text_of, fields), rows_read)
@@ -204,31 +214,3 @@ def _checked(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     columns = batch.select(names)
     columns.validate(full=True)
     return columns
-
-
-def _fields(columns: pa.RecordBatch) -> dict[str, list[Field]]:
-    return {name: _values(columns.column(name)) for name in columns.schema.names}
-
-
-def _values(column: pa.Array) -> list[Any]:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        dictionary, indices = column.dictionary, column.indices
-        if len(dictionary) > len(indices):
-            # One dictionary may serve many batches, so only what this one uses is converted.
-            used = indices.dictionary_encode()
-            dictionary, indices = dictionary.take(used.dictionary), used.indices
-        values = np.array([*_values(dictionary), None], dtype=np.object_)
-        codes = indices.fill_null(len(dictionary)).to_numpy()
-        folded: list[Any] = values[codes].tolist()
-        return folded
-    if pa.types.is_timestamp(kind):
-        per_second = _UNITS_PER_SECOND[kind.unit]
-        ticks = column.cast(pa.int64()).to_pylist()
-        return [None if tick is None else tick // per_second for tick in ticks]
-    if pa.types.is_date(kind):
-        return _values(column.cast(pa.date32(), safe=False).cast(pa.large_string()))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
-        return list(column.to_pylist())
-    texts: list[Any] = column.cast(pa.large_string()).to_numpy(zero_copy_only=False).tolist()
-    return texts

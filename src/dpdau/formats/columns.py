@@ -1,7 +1,7 @@
 """The one place where events are judged, whatever format they came in.
 
 Decoders bring the fields in columns, as they found them. Columns without a fault are converted
-whole; only if there is a fault somewhere is every row judged by itself, to find all reasons.
+whole; only if there is a fault somewhere is every row around it judged by itself, to find all reasons.
 
 A reason names the field and what was expected, and never quotes a value that was not
 understood: columns get mixed up, and then the value may be a user id.
@@ -9,8 +9,8 @@ understood: columns get mixed up, and then the value may be a user id.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
-from typing import TypeAlias
+from itertools import accumulate
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from dpdau.errors import MalformedBodyError
 from dpdau.formats.days import DayReader, day_reader
 from dpdau.formats.rules import Decoded, EventRules
 from dpdau.model.events import MAX_USER_ID_BYTES, EventColumns, Refusal
+from dpdau.model.texts import FoldedColumn, TextColumn, concatenated, taken
 
 __all__ = [
     "FIELDS",
@@ -41,6 +42,9 @@ _SCOPES = frozenset({None, "day", "user"})
 _EXPECTED_USER_ID = f"expected a string of 1 to {MAX_USER_ID_BYTES} bytes"
 _MAX_BYTES_PER_CHARACTER = 4
 _PLUS = ord("+")
+_PART_ROWS = 1_000  # how many are judged by themselves where one is at fault
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ Field: TypeAlias = str | float | Misfit | None
 class RawColumns:
     """Events as a decoder found them, one column a field, all of one length.
 
+    Columns of `model.texts` are judged as arrays, and of what is folded each value once.
+
     Attributes:
         user_ids: field "user_id".
         ops: field "op".
@@ -77,6 +83,17 @@ class RawColumns:
     timestamps: Sequence[Field] | None = None
     scopes: Sequence[Field] | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
+
+    def part(self, start: int, end: int) -> "RawColumns":
+        """The rows from one position to another."""
+        return RawColumns(
+            self.user_ids[start:end],
+            self.ops[start:end],
+            None if self.days is None else self.days[start:end],
+            None if self.timestamps is None else self.timestamps[start:end],
+            None if self.scopes is None else self.scopes[start:end],
+            {at - start: self.faults[at] for at in range(start, end) if at in self.faults},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +147,8 @@ def joined(parts: Sequence[RawColumns]) -> RawColumns:
     sizes = [len(part.user_ids) for part in parts]
     starts = accumulate(sizes, initial=0)
     return RawColumns(
-        user_ids=list(chain.from_iterable(part.user_ids for part in parts)),
-        ops=list(chain.from_iterable(part.ops for part in parts)),
+        user_ids=concatenated([part.user_ids for part in parts]),
+        ops=concatenated([part.ops for part in parts]),
         days=_joined_or_none([part.days for part in parts], sizes),
         timestamps=_joined_or_none([part.timestamps for part in parts], sizes),
         scopes=_joined_or_none([part.scopes for part in parts], sizes),
@@ -145,13 +162,11 @@ def joined(parts: Sequence[RawColumns]) -> RawColumns:
 
 def _joined_or_none(
     parts: Sequence[Sequence[Field] | None], sizes: Sequence[int]
-) -> list[Field] | None:
+) -> Sequence[Field] | None:
     if all(part is None for part in parts):
         return None
     filled = zip(parts, sizes, strict=True)
-    return list(
-        chain.from_iterable((None,) * size if part is None else part for part, size in filled)
-    )
+    return concatenated([(None,) * size if part is None else part for part, size in filled])
 
 
 def judge(columns: RawColumns, rules: EventRules) -> Decoded:
@@ -160,7 +175,23 @@ def judge(columns: RawColumns, rules: EventRules) -> Decoded:
     events = None if columns.faults else _whole(columns, reader, rules)
     if events is not None:
         return Decoded(events, ())
+    rows = len(columns.user_ids)
+    if rows > _PART_ROWS:
+        starts = range(0, rows, _PART_ROWS)
+        return _joined([judge(columns.part(at, at + _PART_ROWS), rules) for at in starts])
     return _row_by_row(columns, reader, rules)
+
+
+def _joined(parts: Sequence[Decoded]) -> Decoded:
+    starts = accumulate((part.size for part in parts), initial=0)
+    return Decoded(
+        EventColumns.concatenate([part.events for part in parts]),
+        tuple(
+            Refusal(start + refusal.index, refusal.reason)
+            for start, part in zip(starts, parts, strict=False)
+            for refusal in part.refusals
+        ),
+    )
 
 
 # --- all at once ---------------------------------------------------------------------------
@@ -168,19 +199,35 @@ def judge(columns: RawColumns, rules: EventRules) -> Decoded:
 
 def _whole(columns: RawColumns, reader: DayReader, rules: EventRules) -> EventColumns | None:
     """The columns converted, or None if there may be a fault in them."""
-    if not _are_user_ids(columns.user_ids) or not _OPS.issuperset(columns.ops):
+    ops = _distinct(columns.ops)
+    if not _are_user_ids(columns.user_ids) or not _OPS.issuperset(ops):
         return None
     days = _whole_days(columns, reader)
     # Each op is one character by now.
-    signs = np.frombuffer("".join(columns.ops).encode(), dtype=np.uint8)  # type: ignore[arg-type]
-    adds = signs == _PLUS
+    signs = np.frombuffer("".join(ops).encode(), dtype=np.uint8)  # type: ignore[arg-type]
+    adds = _of_rows(columns.ops, signs == _PLUS)
     whole_user = _whole_scopes(columns.scopes, adds, erase_by_default=rules.erase_by_default)
     if days is None or whole_user is None:
         return None
     return EventColumns(columns.user_ids, days, adds, whole_user)  # type: ignore[arg-type]
 
 
+def _distinct(values: Sequence[Field]) -> Sequence[Field]:
+    """The values without the repetitions of a folded column."""
+    return values.values if isinstance(values, FoldedColumn) else values
+
+
+def _of_rows(values: Sequence[Field], found: NDArray[Scalar]) -> NDArray[Scalar]:
+    """For each row, what was found for the one of the distinct values that it has."""
+    return found[values.codes] if isinstance(values, FoldedColumn) else found
+
+
 def _are_user_ids(values: Sequence[Field]) -> bool:
+    if isinstance(values, FoldedColumn):
+        return _are_user_ids(values.values)
+    if isinstance(values, TextColumn):
+        sizes = values.lengths
+        return bool(sizes.min(initial=1) >= 1 and sizes.max(initial=1) <= MAX_USER_ID_BYTES)
     try:
         lengths = set(map(len, values))  # type: ignore[arg-type]
     except TypeError:  # only text has a length
@@ -197,21 +244,25 @@ def _whole_days(columns: RawColumns, reader: DayReader) -> NDArray[np.int32] | N
     days, timestamps = columns.days, columns.timestamps
     ordinals: Iterable[int | str]
     if days is not None and _are_absent(timestamps):
-        ordinals = map(reader.days.__getitem__, days)  # type: ignore[arg-type]
+        given = days
+        ordinals = map(reader.days.__getitem__, _distinct(days))  # type: ignore[arg-type]
     elif timestamps is not None and _are_absent(days):
-        if not {str, int, float}.issuperset(map(type, timestamps)):
+        given = timestamps
+        if not {str, int, float}.issuperset(map(type, _distinct(timestamps))):
             return None
-        ordinals = map(reader.of_timestamp, timestamps)  # type: ignore[arg-type]
+        ordinals = map(reader.of_timestamp, _distinct(timestamps))  # type: ignore[arg-type]
     else:
         return None
     try:
-        return np.fromiter(ordinals, dtype=np.int32, count=len(columns.user_ids))
+        found = np.fromiter(ordinals, dtype=np.int32, count=len(_distinct(given)))
     except (TypeError, ValueError):  # something is no text, or there is a reason among them
         return None
+    return _of_rows(given, found)
 
 
 def _are_absent(values: Sequence[Field] | None) -> bool:
-    return values is None or values.count(None) == len(values)
+    distinct = () if values is None else _distinct(values)
+    return distinct.count(None) == len(distinct)
 
 
 def _whole_scopes(
@@ -219,12 +270,13 @@ def _whole_scopes(
 ) -> NDArray[np.bool_] | None:
     if scopes is None or _are_absent(scopes):
         return ~adds if erase_by_default else np.zeros(len(adds), dtype=np.bool_)
-    if not _SCOPES.issuperset(scopes):
+    distinct = _distinct(scopes)
+    if not _SCOPES.issuperset(distinct):
         return None
-    given = np.array([scope is not None for scope in scopes], dtype=np.bool_)
+    given = _of_rows(scopes, np.array([scope is not None for scope in distinct], dtype=np.bool_))
     if (given & adds).any():
         return None
-    named = np.array([scope == "user" for scope in scopes], dtype=np.bool_)
+    named = _of_rows(scopes, np.array([scope == "user" for scope in distinct], dtype=np.bool_))
     return named | (~adds & ~given) if erase_by_default else named
 
 
@@ -232,7 +284,7 @@ def _whole_scopes(
 
 
 def _row_by_row(columns: RawColumns, reader: DayReader, rules: EventRules) -> Decoded:
-    good: list[tuple[str, int, bool, bool]] = []
+    good: list[tuple[int, int, bool, bool]] = []
     refusals = []
     absent = (None,) * len(columns.user_ids)
     rows = zip(
@@ -256,10 +308,10 @@ def _row_by_row(columns: RawColumns, reader: DayReader, rules: EventRules) -> De
             refusals.append(Refusal(index, reason))
             continue
         whole_user = op == "-" and (scope == "user" or (scope is None and rules.erase_by_default))
-        good.append((user_id, ordinal, op == "+", whole_user))  # type: ignore[arg-type]
-    user_ids, days, adds, whole_users = zip(*good, strict=True) if good else ((), (), (), ())
+        good.append((index, ordinal, op == "+", whole_user))  # type: ignore[arg-type]
+    kept, days, adds, whole_users = zip(*good, strict=True) if good else ((), (), (), ())
     events = EventColumns(
-        list(user_ids),
+        taken(columns.user_ids, np.array(kept, dtype=np.int64)),  # type: ignore[arg-type]
         np.array(days, dtype=np.int32),
         np.array(adds, dtype=np.bool_),
         np.array(whole_users, dtype=np.bool_),

@@ -23,7 +23,9 @@ from dpdau.formats.columns import (
     judge,
     require_columns,
 )
-from dpdau.formats.pieces import cut, text_of, texts_of
+from dpdau.formats.csv_columns import split_columns
+from dpdau.formats.folding import folded
+from dpdau.formats.pieces import PIECE_LINES, cut, text_of, texts_of
 from dpdau.formats.rules import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
@@ -32,6 +34,7 @@ from dpdau.formats.rules import (
     EventRules,
     require_size,
 )
+from dpdau.model.texts import FoldedColumn
 
 __all__ = ["csv_rows", "decode_csv"]
 
@@ -43,7 +46,7 @@ _NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII
 _NO_FAULTS: Mapping[int, str] = {}
 _PART_ROWS = 500
 
-_Cells: TypeAlias = dict[str, list[str]]
+_Cells: TypeAlias = Mapping[str, Sequence[str]]
 """By the name of a field, its cells."""
 
 
@@ -56,7 +59,8 @@ def decode_csv(body: bytes, rules: EventRules) -> Decoded:
     """
     parts: list[RawColumns] = []
     size = 0
-    for rows in csv_rows(cut(body)):
+    # A blank line at the end would make the rows before it be read one by one.
+    for rows in csv_rows(cut(body.removesuffix(b"\n"))):
         size += len(rows.line_numbers)
         require_size(size, rules, is_total=False)
         parts.append(rows.columns)
@@ -79,7 +83,12 @@ def csv_rows(pieces: Iterable[bytes]) -> Iterator[Rows]:
     names = _header(next(source.one_by_one(), b"").removeprefix(BYTE_ORDER_MARK))
     lines_read = 1
     while (piece := source.piece()) is not None:
-        cells = _plain_cells(piece, names)
+        # Of fewer lines, strings cost less than arrays.
+        is_long = piece.count(b"\n") >= PIECE_LINES
+        cells = _many_cells(piece, names) if is_long else _plain_cells(piece, names)
+        if cells is None and is_long:
+            source.put_back(cut(piece))
+            continue
         if cells is None:
             rows = _rows_one_by_one(piece.split(b"\n"), source, names, lines_read)
         else:
@@ -101,6 +110,10 @@ class _Lines:
         rest = list(self._rest)
         return b"\n".join(rest) if rest else next(self._pieces, None)
 
+    def put_back(self, parts: Iterable[bytes]) -> None:
+        """Let the piece that was taken last come again in parts."""
+        self._pieces = chain(parts, self._pieces)
+
     def one_by_one(self) -> Iterator[bytes]:
         """Line after line, over all pieces; what is not taken stays for later."""
         yield from self._rest
@@ -120,6 +133,18 @@ def _header(line: bytes) -> list[str]:
 
 
 # --- one row a line ------------------------------------------------------------------------
+
+
+def _many_cells(piece: bytes, names: Sequence[str]) -> _Cells | None:
+    """The cells of one row a line without quotes, or None if it is not as simple as that."""
+    columns = split_columns(piece, names)
+    if columns is None:
+        return None
+    return {
+        name: column if name == "user_id" else folded(column) or list(column)
+        for name, column in columns.items()
+        if name in FIELDS and name != "metadata"
+    }
 
 
 def _plain_cells(piece: bytes, names: Sequence[str]) -> _Cells | None:
@@ -155,7 +180,7 @@ def _split_cells(text: str, names: Sequence[str]) -> _Cells | None:
 
 def _gathered(reader: Iterator[list[str]], names: Sequence[str], rows: int) -> _Cells | None:
     wanted = [(name, position) for position, name in enumerate(names) if name in FIELDS]
-    cells: _Cells = {name: [] for name, _ in wanted}
+    cells: dict[str, list[str]] = {name: [] for name, _ in wanted}
     # A few rows at a time: a list a row is what Python's garbage collector minds.
     while part := list(islice(reader, _PART_ROWS)):
         if not {len(names)}.issuperset(map(len, part)):
@@ -173,7 +198,7 @@ def _rows_one_by_one(
     piece: list[bytes], source: _Lines, names: Sequence[str], lines_read: int
 ) -> Rows:
     """The rows that begin in a piece, before which so many lines have been read."""
-    cells: _Cells = {name: [] for name in names}
+    cells: dict[str, list[str]] = {name: [] for name in names}
     faults: dict[int, str] = {}
     line_numbers: list[int] = []
     texts: list[bytes] = []
@@ -264,6 +289,8 @@ def _is_text(text: str) -> bool:
 
 
 def _filled(texts: Sequence[str] | None) -> Sequence[Field] | None:
+    if isinstance(texts, FoldedColumn):
+        return FoldedColumn([text or None for text in texts.values], texts.codes)
     if texts is None or "" not in texts:
         return texts
     return [text or None for text in texts]

@@ -13,7 +13,7 @@ from dpdau.formats.columns import Rows, judge
 from dpdau.formats.csv_events import csv_rows
 from dpdau.formats.encodings import Compression, inflate
 from dpdau.formats.json_events import json_rows
-from dpdau.formats.pieces import PIECE_LINES, pieces_of
+from dpdau.formats.pieces import COLUMN_ROWS, PIECE_LINES, pieces_of
 from dpdau.formats.rules import EventRules
 from dpdau.model.events import EventColumns
 
@@ -23,10 +23,11 @@ _BLOCK_BYTES = 4 << 20
 
 _TextReader: TypeAlias = Callable[[Iterable[bytes]], Iterator[Rows]]
 
-_TEXT_READERS: Mapping[str, _TextReader] = {
-    ".jsonl": json_rows,
-    ".ndjson": json_rows,
-    ".csv": csv_rows,
+# With how many lines each reads at a time.
+_TEXT_READERS: Mapping[str, tuple[_TextReader, int]] = {
+    ".jsonl": (json_rows, PIECE_LINES),
+    ".ndjson": (json_rows, PIECE_LINES),
+    ".csv": (csv_rows, COLUMN_ROWS),
 }
 _TABLE_SUFFIXES = (".parquet", ".arrow")
 _COMPRESSIONS: Mapping[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
@@ -85,14 +86,15 @@ def file_size(path: Path) -> int:
 
 
 def read_file(
-    path: Path, rules: EventRules, chunk_events: int = PIECE_LINES
+    path: Path, rules: EventRules, chunk_events: int | None = None
 ) -> Iterator[FileChunk]:
     """Read a file whose name ends in one of `FILE_SUFFIXES`.
 
     Args:
         path: the file.
         rules: what is accepted; their limit to a body's events does not concern files.
-        chunk_events: the most events to hold at a time (one row that spans lines aside).
+        chunk_events: the most events to hold at a time (one row that spans lines aside); None for
+            what is quickest.
 
     Yields:
         Parts of the file, in order. Bad lines are collected and stop nothing.
@@ -105,12 +107,13 @@ def read_file(
         yield _chunk(rows, rules, bytes_read)
 
 
-def read_rows(path: Path, max_rows: int) -> Iterator[tuple[Rows, int]]:
+def read_rows(path: Path, max_rows: int | None) -> Iterator[tuple[Rows, int]]:
     """Read the same files without judging what is in them, for those who have it judged elsewhere.
 
     Args:
         path: the file.
-        max_rows: the most rows to hold at a time (one row that spans lines aside).
+        max_rows: the most rows to hold at a time (one row that spans lines aside); None for what
+            is quickest.
 
     Yields:
         Rows of the file, in order, and how many of its bytes have been read by now.
@@ -140,11 +143,11 @@ def _readable(path: Path) -> Iterator[None]:
         raise FileUnreadableError(path, error.strerror or "it cannot be read") from error
 
 
-def _rows(path: Path, file: BinaryIO, max_rows: int) -> Iterator[Rows]:
+def _rows(path: Path, file: BinaryIO, max_rows: int | None) -> Iterator[Rows]:
     """Choose the reader by the name's ending."""
     stem, suffix = path.stem.lower(), path.suffix.lower()
     if suffix in _TABLE_SUFFIXES:
-        return _table_rows(suffix, file, max_rows)
+        return _table_rows(suffix, file, max_rows or COLUMN_ROWS)
     blocks: Iterator[bytes] = iter(partial(file.read, _BLOCK_BYTES), b"")
     if suffix in _COMPRESSIONS:
         blocks = _in_blocks(inflate(blocks, _COMPRESSIONS[suffix]))
@@ -152,7 +155,8 @@ def _rows(path: Path, file: BinaryIO, max_rows: int) -> Iterator[Rows]:
     if suffix not in _TEXT_READERS:
         reason = f"the ending of its name is none of {', '.join(FILE_SUFFIXES)}"
         raise FileUnreadableError(path, reason)
-    return _TEXT_READERS[suffix](pieces_of(blocks, max_rows))
+    read, lines = _TEXT_READERS[suffix]
+    return read(pieces_of(blocks, max_rows or lines))
 
 
 def _table_rows(suffix: str, file: BinaryIO, max_rows: int) -> Iterator[Rows]:

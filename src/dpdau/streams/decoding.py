@@ -4,11 +4,10 @@ A message is what a body of `POST /event` may be, with the same headers, or one 
 object. It is taken whole or not at all, as a request is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
-import numpy as np
 
 from dpdau.errors import EventsRefusedError, InputError
 from dpdau.formats import EventRules, decode_body, decode_ndjson, decompress, require_all
@@ -67,7 +66,7 @@ def decode_messages(messages: Sequence[Message], rules: EventRules, max_bytes: i
             taken.append(_events(message, rules, max_bytes))
         except InputError as error:
             poison.append(Poison(message, _reason(error)))
-    return Decoding(_joined(taken), tuple(poison))
+    return Decoding(EventColumns.concatenate(taken), tuple(poison))
 
 
 def _plain_events(messages: Sequence[Message], rules: EventRules) -> EventColumns | None:
@@ -109,18 +108,6 @@ def _is_single(body: bytes) -> bool:
         return "events" not in _decode_object(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-
-
-def _joined(parts: Iterable[EventColumns]) -> EventColumns:
-    parts = list(parts)
-    return EventColumns(
-        user_ids=[user_id for part in parts for user_id in part.user_ids],
-        days=np.concatenate([np.empty(0, dtype=np.int32), *(part.days for part in parts)]),
-        adds=np.concatenate([np.empty(0, dtype=np.bool_), *(part.adds for part in parts)]),
-        whole_user=np.concatenate(
-            [np.empty(0, dtype=np.bool_), *(part.whole_user for part in parts)]
-        ),
-    )
 
 
 def _reason(error: InputError) -> str:

@@ -78,6 +78,18 @@ class TestCompressed:
         answer = service.client.post("/event", content=stream.getvalue(), headers=headers)
         assert_problem(answer, 400, "malformed-body")
 
+    def test_batches_of_arrow_that_share_long_texts_are_refused(self, service: Service) -> None:
+        days = pa.DictionaryArray.from_arrays(pa.array([0]), pa.array(["x" * MEBIBYTE]))
+        batch = pa.record_batch({"user_id": pa.array(["ann"]), "op": pa.array(["+"]), "day": days})
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            for _ in range(1_000):
+                writer.write_batch(batch)
+        headers = {"Content-Type": "application/vnd.apache.arrow.stream"}
+        with within(24):
+            answer = service.client.post("/event", content=sink.getvalue(), headers=headers)
+        assert "share texts" in assert_problem(answer, 400, "malformed-body")["detail"]
+
 
 class TestDeep:
     @pytest.mark.parametrize("path", WRITERS)

@@ -4,14 +4,16 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dpdau.errors import BatchTooLargeError, MalformedBodyError
 from dpdau.formats import Decoded, EventRules, require_all
-from dpdau.formats.arrow_events import decode_arrow, parquet_rows
+from dpdau.formats.arrow_events import arrow_rows, decode_arrow, parquet_rows
 from dpdau.formats.columns import joined, judge
+from dpdau.model.texts import FoldedColumn
 
 DAY = date(2026, 1, 31)
 GOOD: dict[str, Any] = {"user_id": ["ann", "bob"], "op": ["+", "-"], "day": [DAY, DAY]}
@@ -222,3 +224,86 @@ def test_a_value_that_is_stored_once_is_held_once(rules: EventRules) -> None:
         decode_parquet(as_parquet(table, store_schema=False), rules),
     ):
         assert len(set(map(id, require_all(decoded).user_ids))) < 20
+
+
+def views_of(text: bytes, rows: int) -> pa.Array:
+    """As many views of one text, which is held once."""
+    views = np.zeros((rows, 4), dtype=np.int32)
+    views[:, 0], views[:, 1] = len(text), np.frombuffer(text[:4], dtype=np.int32)
+    buffers = [None, pa.py_buffer(views.tobytes()), pa.py_buffer(text)]
+    return pa.Array.from_buffers(pa.string_view(), rows, buffers)
+
+
+@pytest.mark.parametrize("name", ["user_id", "op", "scope"])
+def test_views_of_one_text_unfold_into_good_ids_but_not_into_much(
+    name: str, rules: EventRules
+) -> None:
+    table = pa.table({"user_id": ["x"] * 900, "op": ["+"] * 900, "day": [DAY] * 900})
+
+    def body(text: bytes) -> bytes:
+        place = table.schema.get_field_index(name)
+        others = table.remove_column(place) if place >= 0 else table
+        return as_arrow(others.append_column(name, views_of(text, 900)))
+
+    if name == "user_id":
+        assert (
+            list(require_all(decode_arrow(body(b"x" * 256), rules)).user_ids) == ["x" * 256] * 900
+        )
+    else:
+        assert len(decode_arrow(body(b"x" * 256), rules).refusals) == 900
+    for decode in (decode_arrow, lambda body, _: list(arrow_rows(io.BytesIO(body), 1_000))):
+        with pytest.raises(MalformedBodyError, match="share texts that are too long"):
+            decode(body(b"x" * 100_000), rules)
+
+
+@pytest.mark.parametrize(("size", "is_good"), [(256, True), (100_000, False)])
+def test_batches_that_share_a_dictionary_do_not_unfold_it_for_each(
+    size: int,
+    is_good: bool,  # noqa: FBT001
+    rules: EventRules,
+) -> None:
+    ids = pa.array([letter * size for letter in "abcdef"])
+    batch = pa.record_batch(
+        {
+            "user_id": pa.DictionaryArray.from_arrays(pa.array(range(6), pa.int8()), ids),
+            "op": pa.array(["+"] * 6),
+            "ts": pa.array(["2026-01-31T10:00:00Z"] * 6),
+        }
+    )
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        for _ in range(200):
+            writer.write_batch(batch)
+    if is_good:
+        assert (
+            list(require_all(decode_arrow(sink.getvalue(), rules)).user_ids)
+            == ids.to_pylist() * 200
+        )
+    else:
+        with pytest.raises(MalformedBodyError, match="share texts that are too long"):
+            decode_arrow(sink.getvalue(), rules)
+
+
+def test_parquet_gives_the_same_ids_however_often_they_repeat(rules: EventRules) -> None:
+    for distinct in (1, 50, 500, 4_000):
+        for dictionary in (True, False):
+            ids = [f"user {number % distinct}" for number in range(4_000)]
+            table = pa.table({"user_id": ids, "op": ["+"] * 4_000, "day": [DAY] * 4_000})
+            file = as_parquet(table, use_dictionary=dictionary, row_group_size=1_500)
+            assert list(require_all(decode_parquet(file, rules)).user_ids) == ids
+
+
+@pytest.mark.parametrize(
+    ("distinct", "dictionary", "is_folded"),
+    [(4_000, True, False), (4_000, False, False), (20, True, True), (20, False, True)],
+)
+def test_parquet_is_read_with_dictionaries_of_ids_only_where_they_repeat(
+    distinct: int,
+    dictionary: bool,  # noqa: FBT001
+    is_folded: bool,  # noqa: FBT001
+) -> None:
+    ids = [f"user {number % distinct}" for number in range(4_000)]
+    table = pa.table({"user_id": ids, "op": ["+"] * 4_000, "day": [DAY] * 4_000})
+    file = as_parquet(table, use_dictionary=dictionary)
+    (rows,) = parquet_rows(io.BytesIO(file), 10_000)
+    assert isinstance(rows.columns.user_ids, FoldedColumn) == is_folded

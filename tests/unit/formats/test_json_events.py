@@ -316,3 +316,13 @@ def test_a_removal_that_is_named_as_such_turns_no_other_from_an_erasure_into_one
     body = as_lines(*[plain] * (PIECES - 1), plain | {"scope": "day"})
     events = require_all(decode_ndjson(body, replace(rules, erase_by_default=True)))
     assert events.whole_user.tolist() == [True] * (PIECES - 1) + [False]
+
+
+def test_lines_that_are_no_events_keep_their_number_among_thousands(rules: EventRules) -> None:
+    lines = [json.dumps({**GOOD, "user_id": str(number)}).encode() for number in range(3_500)]
+    bad = [0, 1_000, 2_345, 3_499]
+    for number in bad:
+        lines[number] = b"{"
+    decoded = decode_ndjson(b"\n".join(lines), rules)
+    assert [refusal.index for refusal in decoded.refusals] == bad
+    assert [int(each) for each in decoded.events.user_ids] == sorted(set(range(3_500)) - set(bad))

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpdau.hashing import Pseudonymizer, Sampler
+from dpdau.model.texts import FoldedColumn
+from support.texts import text_column
 
 
 def test_the_hash_is_siphash_2_4() -> None:
@@ -37,6 +39,24 @@ def test_pseudonyms_are_spread_evenly_over_their_bits() -> None:
     leading = Counter((pseudonyms >> np.uint64(60)).tolist())
     # 256 expected in each of 16 cells, standard deviation 15.5: ±6 of them. The input is fixed.
     assert all(abs(leading[cell] - 256) < 93 for cell in range(16))
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1_000, 20_000])
+def test_columns_of_any_kind_have_the_pseudonyms_and_the_sample_of_their_ids(size: int) -> None:
+    ids = [f"ü{n % 7_000}" + "-" * (n % 30) for n in range(size)]
+    codes = np.arange(2 * size, dtype=np.int32)[::-1] // 2
+    hashing = Pseudonymizer("a secret of the tests", Pseudonymizer("the secret before it"))
+    sampler = Sampler(bytes(16), 1)
+    texts = text_column(ids)
+    for column in (texts, FoldedColumn(texts, codes), FoldedColumn(ids, codes)):
+        plain = list(column)
+        for hashed in (hashing.pseudonyms, hashing.previous_pseudonyms, sampler.sampled):
+            found, expected = hashed(column), hashed(plain)
+            assert found is not None
+            assert expected is not None
+            assert found.dtype == expected.dtype
+            assert found.tolist() == expected.tolist()
+        assert hashing.requests("a name", column) == hashing.requests("a name", plain)
 
 
 def test_no_ids_give_no_pseudonyms() -> None:

@@ -19,9 +19,14 @@ import numpy as np
 import siphashc
 from numpy.typing import NDArray
 
+from dpdau.hashing.siphash import siphash_2_4
+from dpdau.model.texts import FoldedColumn, TextColumn
+
 __all__ = ["Pseudonymizer", "Sampler"]
 
 _SAMPLING_KEY_BYTES = 16
+# Of fewer texts, strings and a call for each cost less than operations on columns.
+_MANY_TEXTS = 1_000
 
 
 class Pseudonymizer:
@@ -35,7 +40,7 @@ class Pseudonymizer:
             previous: of the secret before it, while people are known by its pseudonyms.
         """
         self._previous = previous
-        self._hash = partial(siphashc.siphash, _derive(secret, b"pseudonym", 16))
+        self._key = _derive(secret, b"pseudonym", 16)
         self.key_check_value = _derive(secret, b"key check", 16).hex()
         self._request_key = _derive(secret, b"erasure request", 32)
 
@@ -48,7 +53,7 @@ class Pseudonymizer:
         Returns:
             n unsigned 64-bit integers.
         """
-        return np.fromiter(map(self._hash, user_ids), dtype=np.uint64, count=len(user_ids))
+        return _hashes(self._key, user_ids)
 
     def previous_pseudonyms(self, user_ids: Sequence[str]) -> NDArray[np.uint64] | None:
         """The same under the previous secret; None if there is none."""
@@ -114,9 +119,17 @@ class Sampler:
         Args:
             user_ids: n strings that UTF-8 can encode.
         """
-        hashes = map(partial(siphashc.siphash, self.key), user_ids)
-        words = np.fromiter(hashes, dtype=np.uint64, count=len(user_ids))
-        return words < np.uint64(2 ** (64 - self.exponent))
+        return _hashes(self.key, user_ids) < np.uint64(2 ** (64 - self.exponent))
+
+
+def _hashes(key: bytes, user_ids: Sequence[str]) -> NDArray[np.uint64]:
+    """SipHash-2-4 of each id; ids that repeat in a folded column are hashed once."""
+    if isinstance(user_ids, FoldedColumn):
+        return np.take(_hashes(key, user_ids.values), user_ids.codes)
+    if isinstance(user_ids, TextColumn) and len(user_ids) >= _MANY_TEXTS:
+        return siphash_2_4(key, user_ids)
+    hashes = map(partial(siphashc.siphash, key), user_ids)
+    return np.fromiter(hashes, dtype=np.uint64, count=len(user_ids))
 
 
 def _derive(secret: str, purpose: bytes, size: int) -> bytes:
