@@ -1,7 +1,8 @@
 """Text cut at its line feeds into pieces: what is decoded together.
 
-A few thousand events at a time is best where they are strings: what they leave behind in memory is used again for the
-next ones while the processor's caches still hold it, which takes a third off the time of all.
+A few thousand events at a time is best where they are strings: what they leave behind in memory is
+used again for the next ones while the processor's caches still hold it, which takes a third off the
+time of all.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

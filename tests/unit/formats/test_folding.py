@@ -9,7 +9,7 @@ from support.texts import text_column
 DAYS = [f"2026-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 32)]
 
 
-@given(st.lists(st.text(max_size=5), min_size=1, max_size=6), st.randoms(use_true_random=False))
+@given(st.lists(st.text(max_size=4), min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_short_texts_are_the_same_folded_and_each_is_held_once(
     texts: list[str], order: object
 ) -> None:
