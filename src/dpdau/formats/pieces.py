@@ -19,7 +19,7 @@ LINE_FEED = ord("\n")
 PIECE_LINES = 5_000
 """How many lines to decode together if nothing else decides it."""
 
-COLUMN_ROWS = 32_768
+COLUMN_ROWS = 65_536
 """The same where columns are arrays: an operation on all of it has a cost of its own."""
 
 

@@ -9,7 +9,7 @@ from dpdau.pipeline.ingest import Ingestor, PseudonymousEvents
 
 __all__ = ["ingest_chunks"]
 
-_GROUP_EVENTS = 250_000
+_GROUP_EVENTS = 400_000
 
 
 @dataclass(frozen=True, slots=True)
