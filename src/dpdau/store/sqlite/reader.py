@@ -89,8 +89,13 @@ class SqliteReader(RecordReader):
         if last_day - first_day >= MAX_DAYS:
             return joined | self._shards.members(first_day, last_day, left)
         days = self._days(range(first_day, last_day + 1))
-        stayed = [days[day].everyone() - leaves for day, leaves in left.items()]
-        return BitMap.union(joined, *stayed, *self._snapshot.unions.of(days, left))
+        leaving = BitMap.union(BitMap(), *left.values()) - joined
+        # They are few, and to look for them on every day costs less than a copy of one.
+        stayed = (
+            (day.everyone() & leaving) - left.get(number, NOBODY) for number, day in days.items()
+        )
+        leaving -= BitMap.union(BitMap(), *stayed)
+        return (self._snapshot.unions.of(days) | joined) - leaving
 
     def days(self) -> list[int]:
         """The ordinals of the days that anyone was active on, ascending, and perhaps others."""

@@ -7,8 +7,9 @@ past hardly ever do.
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
+from typing import TypeAlias
 
 from pyroaring import BitMap
 
@@ -16,12 +17,15 @@ from dpdau.store.sqlite.shards import Day
 
 __all__ = ["Unions"]
 
-# About 1.2 MB each for ten million users; a window of thirty days has seven at most.
-_MOST_BLOCKS = 24
+# About 1.2 MB each for ten million users; a window of thirty days has eight blocks at most.
+_MOST_UNIONS = 24
+
+_Days: TypeAlias = Mapping[int, Day]
+"""Who was active on each of some consecutive days, ascending."""
 
 
 class Unions:
-    """The unions of some blocks of days.
+    """The unions of some windows and of the blocks that they fall into.
 
     What it gives depends on the days that it is asked about and on nothing else.
     """
@@ -30,42 +34,49 @@ class Unions:
         self._lock = Lock()
         self._kept: OrderedDict[range, tuple[list[weakref.ref[Day]], BitMap]] = OrderedDict()
 
-    def of(self, days: Mapping[int, Day], apart: Collection[int] = ()) -> list[BitMap]:
-        """Who was active on consecutive days, in few bitmaps that are not to be changed.
+    def of(self, days: _Days) -> BitMap:
+        """Who was active on any of some days; not to be changed."""
+        return self._remembered(days, self._of_blocks)
 
-        Args:
-            days: who was active on each, ascending.
-            apart: days that are left out.
-        """
-        if not days:
-            return []
-        blocks = _blocks(min(days), max(days), apart)
-        return [self._union([days[day] for day in block], block) for block in blocks]
+    def _of_blocks(self, days: _Days) -> BitMap:
+        blocks = [{day: days[day] for day in block} for block in _blocks(_range(days))]
+        return BitMap.union(BitMap(), *(self._remembered(block, _united) for block in blocks))
 
-    def _union(self, days: list[Day], block: range) -> BitMap:
-        if len(days) == 1:
-            return days[0].everyone()
+    def _remembered(self, days: _Days, unite: Callable[[_Days], BitMap]) -> BitMap:
+        if len(days) <= 1:
+            return _united(days)
+        of, union = self._kept.get(_range(days), ([], None))
+        if union is None or not all(map(_is, of, days.values())):
+            of, union = [weakref.ref(day) for day in days.values()], unite(days)
         with self._lock:
-            of, union = self._kept.get(block, ([], None))
-            if union is not None and all(a() is b for a, b in zip(of, days, strict=True)):
-                self._kept.move_to_end(block)
-                return union
-        union = BitMap.union(*(day.everyone() for day in days))
-        with self._lock:
-            self._kept[block] = [weakref.ref(day) for day in days], union
-            self._kept.move_to_end(block)
-            while len(self._kept) > _MOST_BLOCKS:
+            self._kept[_range(days)] = of, union
+            self._kept.move_to_end(_range(days))
+            while len(self._kept) > _MOST_UNIONS:
                 self._kept.popitem(last=False)
         return union
 
 
-def _blocks(first: int, last: int, apart: Collection[int]) -> Iterator[range]:
-    """The fewest aligned blocks of 2^k days that make up a range without some days."""
-    day = first
-    while day <= last:
+def _range(days: _Days) -> range:
+    return range(min(days), max(days) + 1)
+
+
+def _is(known: weakref.ref[Day], day: Day) -> bool:
+    return known() is day
+
+
+def _united(days: _Days) -> BitMap:
+    if len(days) == 1:
+        (day,) = days.values()
+        return day.everyone()
+    return BitMap.union(BitMap(), *(day.everyone() for day in days.values()))
+
+
+def _blocks(days: range) -> Iterator[range]:
+    """The fewest blocks of 2^k days, each beginning at a multiple of its size."""
+    day = days.start
+    while day < days.stop:
         size = day & -day or 1
-        while size > 1 and (day + size > last + 1 or any(day <= a < day + size for a in apart)):
+        while day + size > days.stop:
             size //= 2
-        if size > 1 or day not in apart:
-            yield range(day, day + size)
+        yield range(day, day + size)
         day += size
