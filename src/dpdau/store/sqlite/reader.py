@@ -95,7 +95,9 @@ class SqliteReader(RecordReader):
             (day.everyone() & leaving) - left.get(number, NOBODY) for number, day in days.items()
         )
         leaving -= BitMap.union(BitMap(), *stayed)
-        return (self._snapshot.unions.of(days) | joined) - leaving
+        members = self._snapshot.unions.of(days) | joined
+        members -= leaving
+        return members
 
     def days(self) -> list[int]:
         """The ordinals of the days that anyone was active on, ascending, and perhaps others."""
