@@ -40,8 +40,9 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def finished(self) -> Snapshot:
         """Store what changed, and give what is in memory of the generation that this makes."""
-        if self._has_changed:
+        if self._added:
             self._settle()
+        if self._has_changed:
             self._session.run("put_generation", generation=self._generation)
             return replace(self._snapshot, generation=self._generation)
         return self._snapshot
@@ -224,17 +225,13 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def _settle(self) -> None:
         """Store what was changed as one delta, or merge it with those that wait."""
-        deltas = super()._deltas()
-        if self._added:
-            deltas = deltas.followed_by(Delta(self._take_added()))
+        pairs = np.concatenate([self._added[day] for day in sorted(self._added)])
+        self._added = {}
+        deltas = super()._deltas().followed_by(Delta(pairs))
         if deltas.are_due:
             self._merge(deltas)
         else:
             self._keep_deltas(self._delta_log.append(deltas))
-
-    def _take_added(self) -> Pairs:
-        added, self._added = self._added, {}
-        return np.concatenate([added[day] for day in sorted(added)])
 
     def _reduce_deltas(self, kept: Deltas) -> None:
         self._changing()
