@@ -99,7 +99,8 @@ def is_taken(visitor: Visitor) -> None:
 
 PARTS: dict[str, tuple[list[Callable[[Visitor], object]], list[Callable[[Visitor], object]]]] = {
     "pages": ([lambda of: of.send("new"), lambda of: of.erase("ada")], [is_known]),
-    "shards": ([lambda of: of.send("new"), lambda of: of.dau(FREE)], [is_known]),
+    "shards": ([lambda of: of.dau(FREE)], [is_known, is_taken]),
+    "deltas": ([lambda of: of.send("new"), lambda of: of.dau(FREE)], [is_known]),
     "ledger": (
         [Visitor.dau, lambda of: of.get("/readyz"), lambda of: of.get("/ledger")],
         [is_taken],
