@@ -68,4 +68,10 @@ def database(database_server: PostgresServer) -> str:
 @pytest.fixture
 def merging_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each transaction write into the shards what it changes, and leave no delta."""
-    monkeypatch.setattr("dpdau.store.sqlite.deltas._PAIRS_A_SHARD", 0)
+    monkeypatch.setattr("dpdau.store.sqlite.deltas._MOST_DELTAS", 0)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of asynchronous tests."""
+    return "asyncio"

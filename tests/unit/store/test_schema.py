@@ -101,12 +101,25 @@ def test_membership_is_kept_in_one_bitmap_a_day_and_shard(
 ) -> None:
     with store.write() as transaction:
         transaction.update_members(DAY, BitMap([1, 65_535, 65_536, 200_000]), BitMap())
+    with store.write() as transaction:
         transaction.update_members(DAY, BitMap([2]), BitMap([65_536]))
     rows = connection.execute(
         "SELECT day, shard, content FROM shards JOIN cells USING (cell)"
     ).fetchall()
     kept = {(day, shard): set(BitMap.deserialize(cell[4:])) for day, shard, cell in rows}
-    assert kept == {(DAY, 0): {1, 2, 65_535}, (DAY, 3): {200_000}}
+    assert kept == {(DAY, 0): {1, 2, 65_535}, (DAY, 1): set(), (DAY, 3): {200_000}}
+
+
+@pytest.mark.usefixtures("merging_at_once")
+def test_a_repeated_update_writes_nothing(store: SqliteStore, path: Path) -> None:
+    def update() -> None:
+        with store.write() as transaction:
+            transaction.update_members(DAY, BitMap([1, 2]), BitMap([3]))
+
+    update()
+    size = path.with_name("dpdau.sqlite3-wal").stat().st_size
+    update()
+    assert path.with_name("dpdau.sqlite3-wal").stat().st_size == size
 
 
 @pytest.mark.usefixtures("merging_at_once")

@@ -1,6 +1,5 @@
 """Reading from PostgreSQL: one transaction's consistent view."""
 
-from array import array
 from datetime import date
 
 import numpy as np
@@ -12,7 +11,7 @@ from dpdau.model.releases import Metric
 from dpdau.pipeline.ports import OUTDATED, Tombstones
 from dpdau.store.postgres.session import Session
 from dpdau.store.records import RecordReader, ledger_row_of
-from dpdau.store.sharding import parts
+from dpdau.store.sharding import bitmap_of, parts
 
 __all__ = ["PostgresReader", "signed"]
 
@@ -39,8 +38,7 @@ class PostgresReader(RecordReader):
 
     def known_users(self) -> BitMap:
         """The indices that someone has."""
-        indices = np.sort(self._session.bigints("known_users")).astype(np.uint32)
-        return BitMap(array("I", indices.tobytes()))
+        return bitmap_of(np.sort(self._session.bigints("known_users")).astype(np.uint32))
 
     def pseudonyms_of(self, user_indices: NDArray[np.int64]) -> NDArray[np.uint64]:
         """The pseudonym of each index, in the same order; 0 where nobody has it."""

@@ -10,7 +10,6 @@ active: 8 bytes a pair, in memory and on disk. It lies in a cell, so an erasure 
 it where it is, and zeros are left of it once it is merged.
 """
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from dpdau.pipeline.ports import OUTDATED
-from dpdau.store.sharding import SHARD_BITS
+from dpdau.store.sharding import SHARD_BITS, bitmap_of, indices_of
 from dpdau.store.sqlite.cells import Cells, Place
 from dpdau.store.sqlite.session import Session
 
@@ -107,7 +106,7 @@ class Deltas:
 
     def days(self) -> set[int]:
         """The days on which they change anything, and perhaps others."""
-        return set((self.shards >> (_DAY_SHIFT - _SHARD_SHIFT)).tolist())
+        return set(self._days_of_shards().tolist())
 
     def changes(self) -> dict[int, Change]:
         """What becomes of each day on which they change anything; ascending."""
@@ -125,16 +124,20 @@ class Deltas:
     def parted(self, users: BitMap) -> tuple["Deltas", "Deltas"]:
         """What they change of these users, and what of all others."""
         # All at once, since a call for each delta costs more than to look at its pairs.
-        pairs = np.concatenate([_NO_PAIRS, *(delta.pairs for delta in self.in_order)])
-        are_of = np.isin((pairs >> _ONE).astype(np.uint32), _array_of(users))
+        are_of = np.isin((self._pairs() >> _ONE).astype(np.uint32), indices_of(users))
         return self._where(are_of), self._where(~are_of)
 
     def since(self, day: int) -> "Deltas":
         """What they change of a day, those after it, and of no day."""
-        pairs = np.concatenate([_NO_PAIRS, *(delta.pairs for delta in self.in_order)])
-        days = self.shards >> (_DAY_SHIFT - _SHARD_SHIFT)
-        kept = self._where(_are_since(pairs >> _DAY_SHIFT, day))
-        return replace(kept, shards=self.shards[_are_since(days, day)])
+        kept = self._where(_are_since(self._pairs() >> _DAY_SHIFT, day))
+        return replace(kept, shards=self.shards[_are_since(self._days_of_shards(), day)])
+
+    def _pairs(self) -> NDArray[np.uint64]:
+        """Those of each in turn."""
+        return np.concatenate([_NO_PAIRS, *(delta.pairs for delta in self.in_order)])
+
+    def _days_of_shards(self) -> NDArray[np.uint64]:
+        return self.shards >> (_DAY_SHIFT - _SHARD_SHIFT)
 
     def _where(self, kept: NDArray[np.bool_]) -> "Deltas":
         """The same with some of all their pairs."""
@@ -174,10 +177,11 @@ class DeltaLog:
             if len(after.pairs) < len(before.pairs):
                 self._cells.put(_bytes(after.pairs), after.place)
 
-    def clear(self) -> None:
-        """Forget all of them."""
+    def clear(self) -> bool:
+        """Forget all of them; says whether any was there."""
         rows = self._session.rows("drop_deltas")
         self._cells.free(Place(cell, capacity) for cell, capacity in rows)
+        return bool(rows)
 
     def _pairs(self, cell: bytes) -> Pairs:
         content = self._cells.content(cell)
@@ -247,8 +251,7 @@ def _changes(pairs: Pairs) -> dict[int, Change]:
 
 def _users(pairs: Pairs) -> BitMap:
     """The users of one day's pairs."""
-    # pyroaring takes a sorted array without looking at each of its items in Python.
-    return BitMap(array("I", (pairs >> _ONE).astype(np.uint32).tobytes()))
+    return bitmap_of((pairs >> _ONE).astype(np.uint32))
 
 
 def _bytes(pairs: Pairs) -> bytes:
@@ -256,8 +259,4 @@ def _bytes(pairs: Pairs) -> bytes:
 
 
 def _keys(users: BitMap) -> NDArray[np.uint64]:
-    return _array_of(users).astype(np.uint64)
-
-
-def _array_of(users: BitMap) -> NDArray[np.uint32]:
-    return np.frombuffer(users.to_array(), dtype=np.uint32)
+    return indices_of(users).astype(np.uint64)

@@ -72,7 +72,6 @@ class SqliteTransaction(SqliteReader, RecordWriter):
         """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
         pairs = pairs_of(day, Change(joins, leaves - joins))
         if len(pairs):
-            self._changing()
             former = self._added.get(day)
             self._added[day] = pairs if former is None else overlaid([former, pairs])
 
@@ -231,6 +230,7 @@ class SqliteTransaction(SqliteReader, RecordWriter):
         if deltas.are_due:
             self._merge(deltas)
         else:
+            self._changing()
             self._keep_deltas(self._delta_log.append(deltas))
 
     def _reduce_deltas(self, kept: Deltas) -> None:
@@ -245,7 +245,8 @@ class SqliteTransaction(SqliteReader, RecordWriter):
         """Write into the shards what the deltas say, and forget them."""
         for day, change in deltas.changes().items():
             self._merge_day(day, change)
-        self._delta_log.clear()
+        if self._delta_log.clear():
+            self._changing()
         self._keep_deltas(Deltas())
 
     def _merge_day(self, day: int, change: Change) -> None:
@@ -262,14 +263,12 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def _some_shards(self, day: int, shards: list[int]) -> Mapping[int, BitMap]:
         """Those of these shards in which anyone was active on a day, and perhaps others."""
-        if self._is_at_hand(day):
+        days = self._snapshot.days
+        if day in days:
+            return days[day]
+        if len(days) < MAX_DAYS or day > min(days):
             return self._days([day])[day]
         return dict(self._shards.of_day(day, shards))
-
-    def _is_at_hand(self, day: int) -> bool:
-        """Whether a day is in memory or should be."""
-        days = self._snapshot.days
-        return day in days or len(days) < MAX_DAYS or day > min(days)
 
     def _write_shards(self, day: int, shards: dict[int, BitMap]) -> None:
         if not shards:
