@@ -21,11 +21,6 @@ JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class TestAcceptedBatches:
     def test_events_are_counted_on_their_day(self, service: Service) -> None:
         answer = service.send(

@@ -20,11 +20,6 @@ TODAY = date(2025, 11, 20)
 YESTERDAY = TODAY - timedelta(days=1)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Rounds:
     """Counts rounds of upkeep; what a round does is taken from a list."""
 

@@ -9,11 +9,6 @@ from dpdau.errors import StoreFullError
 from dpdau.service.waiting import answer_on_their_loops
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def answered(futures: list[asyncio.Future[None]], failure: Exception | None) -> list[Any]:
     """What futures give that another thread answers."""
     thread = Thread(target=answer_on_their_loops, args=(futures, failure))
