@@ -1,9 +1,7 @@
 """A page of another site, in a real browser, against a service without keys on the same machine."""
 
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -12,6 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from support.browser import ARGUMENTS, chromium
 from support.live import Live, live_service
+from support.other_servers import other_server
 
 ATTACKER = "attacker.example"
 ATTACK = """async ([target, day]) => {
@@ -50,22 +49,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page_of_another_site() -> Iterator[int]:
     """The port of a server with an empty page."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with other_server() as server:
+        server.headers["Content-Type"] = "text/html"
+        yield int(server.url.rpartition(":")[2])
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@ import json
 import os
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from dpdau.cli.local import LocalBackend
 from support.command_line import Run
+from support.other_servers import other_server
 
 KEY = "a-key-of-sixteen-characters"
 
@@ -73,20 +72,9 @@ def test_what_is_no_address_is_named(run: Run, address: str) -> None:
 def test_an_answer_that_is_not_the_products_is_told(
     run: Run, status: int, body: bytes, command: list[str]
 ) -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.handle_request)
-        thread.start()
-        result = run(*command, "--url", f"http://127.0.0.1:{server.server_port}")
-        thread.join()
+    with other_server() as server:
+        server.status, server.body = status, body
+        result = run(*command, "--url", server.url)
 
     assert result.code == 6
     assert str(status) in result.err

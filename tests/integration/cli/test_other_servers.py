@@ -1,15 +1,13 @@
 """Servers that are not dpdau: whatever they answer, a clear error and never a trace."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from dpdau.errors import DpdauError, ServerUnreachableError
 from support.command_line import Run
+from support.other_servers import OtherServer, other_server
 
 DAY = "2025-10-07"
 COMMANDS = [
@@ -41,31 +39,10 @@ ANSWERS = [
 ]
 
 
-class Answering(BaseHTTPRequestHandler):
-    status: ClassVar[int]
-    body: ClassVar[bytes]
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    do_POST = do_GET  # noqa: N815 - as the base class has it
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def other() -> Iterator[OtherServer]:
+    with other_server() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -76,13 +53,12 @@ def _events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("status", "body"), ANSWERS)
 def test_an_answer_that_dpdau_would_not_give_is_no_fault_of_the_command(
-    run: Run, url: str, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes
+    run: Run, other: OtherServer, status: int, body: bytes
 ) -> None:
-    monkeypatch.setattr(Answering, "status", status, raising=False)
-    monkeypatch.setattr(Answering, "body", body, raising=False)
+    other.status, other.body = status, body
     expected = {ServerUnreachableError.exit_code} if status < 400 else {DpdauError.exit_code, 6}
     for command in COMMANDS:
-        result = run(*command, "--url", url)
+        result = run(*command, "--url", other.url)
         assert result.code in expected, (command, result)
         assert result.err.startswith("Error: ")
         assert "Traceback" not in result.err
