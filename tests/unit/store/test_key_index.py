@@ -50,13 +50,17 @@ def check(index: KeyIndex, expected: dict[int, int], asked: set[int]) -> None:
     assert set(index.keys_at(low, high).tolist()) == inside
 
 
-@pytest.mark.parametrize(("leaf", "recent"), [(8, 2), (8, 1000), (1000, 4)])
+@pytest.mark.parametrize(
+    ("leaf", "recent", "newest"), [(8, 2, 0), (8, 1000, 3), (1000, 4, 3), (8, 5, 1000)]
+)
 @given(batches=batches)
 def test_any_sequence_of_changes_gives_what_a_dictionary_holds(
-    leaf: int, recent: int, batches: list[dict[int, int | None]]
+    leaf: int, recent: int, newest: int, batches: list[dict[int, int | None]]
 ) -> None:
     """With small leaves, so that they split, merge and empty all the time."""
-    with mock.patch.multiple(key_index, _MAX_LEAF_KEYS=leaf, _MIN_RECENT_KEYS=recent):
+    with mock.patch.multiple(
+        key_index, _MAX_LEAF_KEYS=leaf, _MIN_RECENT_KEYS=recent, _MAX_NEWEST_KEYS=newest
+    ):
         index, expected, asked = KeyIndex(), dict[int, int](), set[int]()
         former: list[tuple[KeyIndex, dict[int, int]]] = []
         for batch in batches:
@@ -71,7 +75,11 @@ def test_any_sequence_of_changes_gives_what_a_dictionary_holds(
         check(KeyIndex.of(by_slot(placed)), placed, asked)
 
 
-def test_many_keys_are_divided_into_leaves_and_found() -> None:
+@pytest.mark.parametrize("leaf", [1 << 16, 1 << 21])
+def test_many_keys_are_divided_into_leaves_and_found(
+    leaf: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_index, "_MAX_LEAF_KEYS", leaf)
     spread = np.arange(1, MANY + 1, dtype=np.uint64) * np.uint64(2**40)
     numbers = np.arange(MANY, dtype=np.uint32)
     whole = KeyIndex.of(spread)
@@ -85,6 +93,21 @@ def test_many_keys_are_divided_into_leaves_and_found() -> None:
     without = grown.put(spread[::3])
     assert (without.find(spread[::3]) == -1).all()
     assert np.array_equal(without.find(spread[1::3]), numbers[1::3])
+
+
+@given(
+    held=st.sets(st.integers(0, 2**64 - 1) | keys_of_all_sizes, min_size=1, max_size=300),
+    asked=st.lists(st.integers(0, 2**64 - 1) | keys_of_all_sizes),
+    range_keys=st.integers(1, 16),
+)
+def test_a_directory_leads_to_each_key_however_unevenly_they_are_spread(
+    held: set[int], asked: list[int], range_keys: int
+) -> None:
+    with mock.patch.object(key_index, "_RANGE_KEYS", range_keys):
+        wanted = [*asked, *held]
+        found = KeyIndex().put(keys(*held), slots(*range(len(held)))).find(keys(*wanted))
+    expected = {key: slot for slot, key in enumerate(held)}
+    assert found.tolist() == [expected.get(key, -1) for key in wanted]
 
 
 def test_an_empty_index_finds_nothing() -> None:
