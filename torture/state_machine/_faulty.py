@@ -6,12 +6,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from dpdau.maintenance import restore
+from dpdau.model.pairs import Pairs, pairs_of
 from dpdau.pipeline import erase, ingest, rekeying, series
 from dpdau.pipeline.budget import Budget
-from dpdau.pipeline.ports import OUTDATED, Tombstones
+from dpdau.pipeline.ports import Tombstones
 from dpdau.pipeline.publish import Publisher
 from dpdau.pipeline.restoring import Remains
 from dpdau.store.sqlite.transaction import SqliteTransaction
@@ -33,12 +35,12 @@ class Fault:
 
 
 def _retractions_are_ignored() -> None:
-    update = SqliteTransaction.update_members
+    def ignoring(
+        days: NDArray[np.int32], indices: NDArray[np.int64], active: NDArray[np.bool_]
+    ) -> Pairs:
+        return pairs_of(days[active], indices[active], active[active])
 
-    def ignoring(self: SqliteTransaction, day: int, joins: BitMap, leaves: BitMap) -> None:
-        update(self, day, joins, leaves if day == OUTDATED else BitMap())
-
-    _put(SqliteTransaction, "update_members", ignoring)
+    _put(ingest, "pairs_of", ignoring)
 
 
 def _tombstones_are_ignored() -> None:

@@ -4,17 +4,16 @@ What is stored depends on the set of (user, day) pairs and the order of arrival 
 a batch again changes nothing.
 """
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pyroaring import BitMap
 
 from dpdau.hashing import Pseudonymizer, Sampler
 from dpdau.model.calendar import Calendar
 from dpdau.model.events import EventColumns
+from dpdau.model.pairs import pairs_of
 from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.erase import erase_pseudonyms, record_erasure
 from dpdau.pipeline.ports import Store, Transaction
@@ -25,7 +24,6 @@ from dpdau.pipeline.source import require_source
 __all__ = ["IngestOutcome", "Ingestor", "PseudonymousEvents"]
 
 _NOT_HERE = "it takes no events: put them where `dpdau spark publish` or `dpdau spark land` reads"
-_INDEX_BITS = 32
 # Larger groups are applied in parts, so that a day (22 bits for all of the calendar), a user and a
 # position fit into one integer of 63 bits.
 _MOST_EVENTS = (1 << 20) - 1
@@ -211,11 +209,9 @@ def _apply_days(transaction: Transaction, events: PseudonymousEvents) -> int:
         indices[unknown] = transaction.allot_indices(pseudonyms[unknown])
 
     indices = indices[user]
-    joins, leaves = adds, ~adds & (indices >= 0)
-    joins_of = _users_by_day(days[joins], indices[joins])
-    leaves_of = _users_by_day(days[leaves], indices[leaves])
-    for day in sorted(joins_of.keys() | leaves_of.keys()):
-        transaction.update_members(day, joins_of.get(day, BitMap()), leaves_of.get(day, BitMap()))
+    # Whoever leaves and was never here is not known now either.
+    known = indices >= 0
+    transaction.update_pairs(pairs_of(days[known], indices[known], adds[known]))
     return refused
 
 
@@ -240,18 +236,3 @@ def _last_per_user_and_day(user: NDArray[np.intp], days: NDArray[np.int32]) -> N
     np.not_equal(pair[1:], pair[:-1], out=is_last[:-1])
     last: NDArray[np.int64] = key[is_last] & ((1 << position_bits) - 1)
     return last
-
-
-def _users_by_day(days: NDArray[np.int32], indices: NDArray[np.int64]) -> dict[int, BitMap]:
-    """The users of each day that has any; `indices` are not negative."""
-    pairs = days.astype(np.int64) << _INDEX_BITS | indices
-    pairs.sort()
-    days_of_pairs = pairs >> _INDEX_BITS
-    starts = np.flatnonzero(np.diff(days_of_pairs, prepend=-1)).tolist()
-    users = array("I", pairs.astype(np.uint32).tobytes())
-    ends = [*starts, len(pairs)][1:]
-    # pyroaring takes a sorted array without looking at each of its items in Python.
-    return {
-        int(days_of_pairs[start]): BitMap(users[start:end])
-        for start, end in zip(starts, ends, strict=True)
-    }

@@ -20,6 +20,7 @@ from pyroaring import BitMap
 
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
+from dpdau.model.pairs import Pairs
 from dpdau.model.releases import Metric, SeriesKey
 from dpdau.model.tombstones import Tombstones
 
@@ -178,6 +179,14 @@ class Transaction(Reader, Protocol):
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
         """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
+        ...
+
+    def update_pairs(self, pairs: Pairs) -> None:
+        """The same for users and days one by one.
+
+        Args:
+            pairs: what becomes of each user on each day; not to be changed any more.
+        """
         ...
 
     def erase_members(self, users: BitMap) -> int:

@@ -13,6 +13,7 @@ from pyroaring import BitMap
 from dpdau.errors import StoreError
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerKind, LedgerRow
+from dpdau.model.pairs import Pairs, changes_of
 from dpdau.model.releases import Metric, SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
 from dpdau.store.appending import require_next
@@ -184,6 +185,11 @@ class _MemoryTransaction(_MemoryReader):
         members = (self._state.days.pop(day, BitMap()) - leaves) | joins
         if members:
             self._state.days[day] = members
+
+    def update_pairs(self, pairs: Pairs) -> None:
+        """Make users active on days, and others not."""
+        for day, change in changes_of(pairs).items():
+            self.update_members(day, change.joins, change.leaves)
 
     def erase_members(self, users: BitMap) -> int:
         """Take these users off every day; returns how many (day, user) pairs that removed."""

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 from pyroaring import BitMap
 
 from dpdau.pipeline.ports import Store
+from support.pairs import as_pairs
 from support.stores import DAY, MAX_UINT64, OPENERS, pseudonyms, tombstones, tombstones_as_rows
 
 
@@ -30,7 +31,8 @@ everyone = [3, 1, 7, 2**63 - 1, 2**63, MAX_UINT64]
 small_pseudonyms = st.sampled_from(everyone)
 some_pseudonyms = st.lists(small_pseudonyms, unique=True)
 days = st.integers(min_value=DAY, max_value=DAY + 3)
-spread_indices = st.sets(st.sampled_from([0, 1, 5, 65_535, 65_536, 131_072, 2**32 - 1]))
+one_spread_index = st.sampled_from([0, 1, 5, 65_535, 65_536, 131_072, 2**32 - 1])
+spread_indices = st.sets(one_spread_index)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -102,6 +104,14 @@ class StoreMachine(RuleBasedStateMachine):
         with self.store.write() as transaction:
             transaction.update_members(day, BitMap(joins - leaves), BitMap(leaves - joins))
         self.days[day] = (self.days.get(day, set()) - (leaves - joins)) | (joins - leaves)
+
+    @rule(changes=st.dictionaries(st.tuples(days, one_spread_index), st.booleans()))
+    def update_pairs(self, changes: dict[tuple[int, int], bool]) -> None:
+        with self.store.write() as transaction:
+            transaction.update_pairs(as_pairs(changes))
+        for (day, user), active in changes.items():
+            members = self.days.setdefault(day, set())
+            (members.add if active else members.discard)(user)
 
     @rule(day=days, joins=spread_indices, wanted=some_pseudonyms)
     def undo(self, day: int, joins: set[int], wanted: list[int]) -> None:

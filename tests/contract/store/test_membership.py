@@ -3,6 +3,7 @@
 from pyroaring import BitMap
 
 from dpdau.pipeline.ports import OUTDATED, Store
+from support.pairs import as_pairs
 from support.stores import DAY, pseudonyms, tombstones, tombstones_as_rows
 
 
@@ -48,6 +49,29 @@ def test_joining_twice_changes_nothing(store: Store) -> None:
         transaction.update_members(DAY, BitMap([1, 70_000]), BitMap())
         transaction.update_members(DAY, BitMap([1, 70_000]), BitMap([2]))
         assert transaction.members(DAY, DAY) == BitMap([1, 70_000])
+
+
+def test_pairs_of_several_days_are_taken_at_once(store: Store) -> None:
+    with store.write() as transaction:
+        transaction.update_members(DAY, BitMap([1, 2]), BitMap())
+        transaction.update_pairs(as_pairs({}))
+        transaction.update_pairs(as_pairs({(DAY, 2): False, (DAY + 1, 70_000): True}))
+        transaction.update_pairs(as_pairs({(DAY, 3): True, (DAY + 1, 9): False}))
+        assert transaction.members(DAY, DAY) == BitMap([1, 3])
+    with store.read() as reader:
+        assert reader.members(DAY, DAY) == BitMap([1, 3])
+        assert reader.members(DAY + 1, DAY + 1) == BitMap([70_000])
+
+
+def test_of_many_changes_in_one_transaction_the_last_counts(store: Store) -> None:
+    """As many as take more than one byte to number."""
+    with store.write() as transaction:
+        for number in range(301):
+            change = {(DAY, 7): number % 2 == 0, (DAY, 100 + number): True}
+            transaction.update_pairs(as_pairs(change))
+        transaction.update_pairs(as_pairs({(DAY, 100): False}))
+    with store.read() as reader:
+        assert reader.members(DAY, DAY) == BitMap([7, *range(101, 401)])
 
 
 def test_indices_up_to_32_bits_can_be_members(store: Store) -> None:

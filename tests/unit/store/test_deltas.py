@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,28 +9,8 @@ from pyroaring import BitMap
 
 from dpdau.pipeline.ports import OUTDATED
 from dpdau.store.sqlite import deltas as module
-from dpdau.store.sqlite.deltas import Change, Delta, Deltas, Pairs, overlaid, pairs_of
-
-DAYS = st.sampled_from([0, 1, 739_000, 739_001, 2**22 - 1])
-USERS = st.sampled_from([0, 1, 2, 65_535, 65_536, 2**31, 2**32 - 2])
-STATES = st.dictionaries(st.tuples(DAYS, USERS), st.booleans(), max_size=12)
-
-State = dict[tuple[int, int], bool]
-
-
-def as_pairs(state: State) -> Pairs:
-    """What becomes of each (day, user)."""
-    values = [day << 33 | user << 1 | active for (day, user), active in state.items()]
-    return np.array(sorted(values), dtype=np.uint64)
-
-
-def as_state(changes: dict[int, Change]) -> State:
-    return {
-        (day, user): active
-        for day, change in changes.items()
-        for users, active in ((change.joins, True), (change.leaves, False))
-        for user in users
-    }
+from dpdau.store.sqlite.deltas import Delta, Deltas
+from support.pairs import DAYS, STATES, State, as_pairs, as_state, merged
 
 
 def in_a_row(states: Sequence[State]) -> Deltas:
@@ -39,27 +18,6 @@ def in_a_row(states: Sequence[State]) -> Deltas:
     for state in states:
         deltas = deltas.followed_by(Delta(as_pairs(state)))
     return deltas
-
-
-def merged(states: Sequence[State]) -> State:
-    whole: State = {}
-    for state in states:
-        whole |= state
-    return whole
-
-
-@given(st.lists(STATES, max_size=6))
-def test_the_last_of_several_counts(states: list[State]) -> None:
-    assert (
-        overlaid([as_pairs(state) for state in states]).tolist()
-        == as_pairs(merged(states)).tolist()
-    )
-
-
-def test_there_may_be_as_many_as_is_said() -> None:
-    key = (2**22 - 1, 2**32 - 2)
-    states: list[State] = [{key: number % 2 == 0} for number in range(255)]
-    assert overlaid([as_pairs(state) for state in states]).tolist() == as_pairs(states[-1]).tolist()
 
 
 @given(st.lists(STATES, max_size=6), DAYS, DAYS)
@@ -82,16 +40,6 @@ def test_changes_are_those_of_all_days_of_some_and_of_some_users(
     assert as_state(deltas.since(first).changes()) == since
     assert deltas.days() == {day for day, _ in whole}
     assert deltas.since(first).days() == {day for day, _ in since}
-
-
-@given(DAYS, st.frozensets(USERS), st.frozensets(USERS))
-def test_a_change_of_a_day_becomes_pairs(
-    day: int, joins: frozenset[int], others: frozenset[int]
-) -> None:
-    leaves = others - joins
-    state = {(day, user): True for user in joins} | {(day, user): False for user in leaves}
-    pairs = pairs_of(day, Change(BitMap(joins), BitMap(leaves)))
-    assert pairs.tolist() == as_pairs(state).tolist()
 
 
 def a_delta(shards: int, pairs_a_shard: int) -> Delta:

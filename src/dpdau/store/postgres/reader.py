@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from dpdau.model.bitmaps import bitmap_of
 from dpdau.model.ledger import LedgerKind, LedgerRow
 from dpdau.model.releases import Metric
 from dpdau.pipeline.ports import OUTDATED, Tombstones
 from dpdau.store.postgres.session import Session
 from dpdau.store.records import RecordReader, ledger_row_of
-from dpdau.store.sharding import bitmap_of, parts
+from dpdau.store.sharding import parts
 
 __all__ = ["PostgresReader", "signed"]
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from dpdau.model.pairs import Pairs, changes_of
 from dpdau.model.releases import SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
 from dpdau.store.postgres.reader import PostgresReader, signed
@@ -68,6 +69,11 @@ class PostgresTransaction(PostgresReader, RecordWriter):
             if changed != members:
                 after[shard] = changed
         self._write_shards(day, after)
+
+    def update_pairs(self, pairs: Pairs) -> None:
+        """Make users active on days, and others not."""
+        for day, change in changes_of(pairs).items():
+            self.update_members(day, change.joins, change.leaves)
 
     def erase_members(self, users: BitMap) -> int:
         """Take these users off every day; returns how many (day, user) pairs that removed."""

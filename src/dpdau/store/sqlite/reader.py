@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from dpdau.model.bitmaps import bitmap_of
 from dpdau.model.ledger import LedgerKind, LedgerRow
+from dpdau.model.pairs import NOTHING
 from dpdau.model.releases import Metric
 from dpdau.pipeline.ports import OUTDATED, Tombstones
 from dpdau.store.key_index import KeyIndex
 from dpdau.store.records import RecordReader, ledger_row_of
-from dpdau.store.sharding import NOBODY, bitmap_of, parts
+from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Cells
-from dpdau.store.sqlite.deltas import NOTHING, DeltaLog, Deltas
+from dpdau.store.sqlite.deltas import DeltaLog, Deltas
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS, Pages
 from dpdau.store.sqlite.session import Session
 from dpdau.store.sqlite.shards import Day, Shards

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from dpdau.model.pairs import Change, Pairs, overlaid, pairs_of_day
 from dpdau.model.releases import SeriesKey
 from dpdau.pipeline.ports import OUTDATED, SeriesState, Tombstones
 from dpdau.store.key_index import KeyIndex
 from dpdau.store.records import RecordWriter, series_parameters
 from dpdau.store.sharding import NOBODY, parts
 from dpdau.store.sqlite.cells import Place
-from dpdau.store.sqlite.deltas import Change, Delta, Deltas, Pairs, overlaid, pairs_of
+from dpdau.store.sqlite.deltas import Delta, Deltas
 from dpdau.store.sqlite.pages import TOMBSTONES, USERS
 from dpdau.store.sqlite.reader import SqliteReader
 from dpdau.store.sqlite.session import Session
@@ -23,6 +24,8 @@ from dpdau.store.sqlite.shards import Day
 from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["SqliteTransaction"]
+
+_MOST_PARTS = 255
 
 
 class SqliteTransaction(SqliteReader, RecordWriter):
@@ -35,8 +38,8 @@ class SqliteTransaction(SqliteReader, RecordWriter):
     ) -> None:
         """Begin with what was last committed; arguments as for a reader."""
         super().__init__(session, snapshot, learn)
-        # What was changed, by day, until it is stored as one delta.
-        self._added: dict[int, Pairs] = {}
+        # What was changed, until it is stored as one delta.
+        self._added: list[Pairs] = []
 
     def finished(self) -> Snapshot:
         """Store what changed, and give what is in memory of the generation that this makes."""
@@ -70,10 +73,14 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def update_members(self, day: int, joins: BitMap, leaves: BitMap) -> None:
         """Make these users active, and those not active, on a day (an ordinal, or `OUTDATED`)."""
-        pairs = pairs_of(day, Change(joins, leaves - joins))
+        self.update_pairs(pairs_of_day(day, Change(joins, leaves - joins)))
+
+    def update_pairs(self, pairs: Pairs) -> None:
+        """Make users active on days, and others not."""
+        if len(self._added) == _MOST_PARTS:
+            self._added = [overlaid(self._added)]
         if len(pairs):
-            former = self._added.get(day)
-            self._added[day] = pairs if former is None else overlaid([former, pairs])
+            self._added.append(pairs)
 
     def erase_members(self, users: BitMap) -> int:
         """Take these users off every day; returns how many (day, user) pairs that removed."""
@@ -224,8 +231,8 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def _settle(self) -> None:
         """Store what was changed as one delta, or merge it with those that wait."""
-        pairs = np.concatenate([self._added[day] for day in sorted(self._added)])
-        self._added = {}
+        pairs = overlaid(self._added)
+        self._added = []
         deltas = super()._deltas().followed_by(Delta(pairs))
         if deltas.are_due:
             self._merge(deltas)
