@@ -24,7 +24,7 @@ NO_SLOT = 2**32 - 1
 _MAX_LEAF_KEYS = 1 << 21
 _MAX_NEWEST_KEYS = 1 << 13
 # The recent keys are a sixteenth of all, and not fewer than this.
-_MIN_RECENT_KEYS = 1 << 14
+_MIN_RECENT_KEYS = 1 << 17
 _RANGE_KEYS = 8
 
 _Keys = NDArray[np.uint64]
@@ -85,11 +85,14 @@ class _Run:
         """Whether each of these keys is here, and its slot where it is."""
         if not len(self.keys):
             return np.zeros(len(keys), dtype=np.bool_), np.zeros(len(keys), dtype=np.uint32)
-        # Made when first asked for, since many runs are only on the way to a larger one.
+        at = self.directory().places_in(self.keys, keys)
+        return self.keys[at] == keys, self.slots[at]
+
+    def directory(self) -> _Directory:
+        """Made when first asked for, since many runs are only on the way to a larger one."""
         if self._directory is None:
             self._directory = _Directory(self.keys)
-        at = self._directory.places_in(self.keys, keys)
-        return self.keys[at] == keys, self.slots[at]
+        return self._directory
 
     def overlaid(self, newer: "_Run") -> "_Run":
         """Both runs as one; where they share a key, the newer slot counts."""
@@ -158,6 +161,9 @@ class KeyIndex:
         parts = [slots[start:end] for start, end in _divided(len(slots))]
         # One leaf after another, so that the whole is never in memory once more.
         leaves = [_Run(keys[part], part.copy()) for part in parts]
+        for leaf in leaves:
+            if len(leaf.keys):
+                leaf.directory()
         return cls(leaves, _bounds_of(leaves))
 
     def find(self, keys: _Keys) -> NDArray[np.int64]:
