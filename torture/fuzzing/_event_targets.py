@@ -252,9 +252,9 @@ def _read_rows(read: Callable[[Iterable[bytes]], Iterator[Rows]], pieces: Iterat
     texts = [
         each.text_of(row).rstrip("\n") for each in rows for row in range(len(each.line_numbers))
     ]
-    decoded = judge(joined([each.columns for each in rows]), _RULES) if rows else None
-    if decoded is None:
+    if not numbers:  # in a piece without any event or in no piece at all
         return None
+    decoded = judge(joined([each.columns for each in rows]), _RULES)
     _keeps_its_promises(decoded)
     return numbers, texts, _rows_of(decoded.events), decoded.refusals
 

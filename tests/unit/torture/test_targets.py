@@ -46,6 +46,12 @@ def test_damaged_input_keeps_every_promise_or_is_refused(target: Target) -> None
     try_one()
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=NAMES)
+@pytest.mark.parametrize("short", [b"", b"j", b"c", b"\n", b"j\0\n"])
+def test_hardly_any_input_is_no_finding(target: Target, short: bytes) -> None:
+    target.check(short)
+
+
 def test_targets_have_names_of_their_own() -> None:
     assert len(set(NAMES)) == len(NAMES) > len(EVENT_TARGETS)
 
