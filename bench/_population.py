@@ -1,6 +1,5 @@
 """A store with many people in it, for the benchmarks that ask what that costs."""
 
-from array import array
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from dpdau.application import Application
 from dpdau.bootstrap import build
 from dpdau.config import load_settings
 from dpdau.hashing import Pseudonymizer
+from dpdau.model.bitmaps import bitmap_of
 from dpdau.pipeline.ports import Store
 
 __all__ = ["Population", "activity", "fill", "fill_store", "opened", "user_ids"]
@@ -81,7 +81,7 @@ def fill_store(store: Store, population: Population) -> None:
         with store.write() as transaction:
             transaction.allot_indices(pseudonymizer.pseudonyms(user_ids(numbers)))
     for day in range(population.days):
-        active = BitMap(array("I", activity(population, day).tobytes()))
+        active = bitmap_of(activity(population, day))
         with store.write() as transaction:
             ordinal = population.first_day.toordinal() + day
             transaction.update_members(ordinal, active, BitMap())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from _crowd import HISTORY_DAYS, Crowd, Limiter, user_id
 from _verdicts import Verdict, no_drift, noise_of_scale
 from dpdau.hashing import Pseudonymizer
+from dpdau.model.bitmaps import indices_of
 from dpdau.model.calendar import Period, PeriodKind
 from dpdau.model.ledger import LedgerKind
 from dpdau.model.releases import Metric, SeriesKey
@@ -89,7 +90,7 @@ def comparisons(database: Path, secret: str, published: Published, today: int) -
 def _wrong(reader: Reader, crowd: Crowd, indices: NDArray[np.int64], day: int) -> int:
     """How many people are counted on a day and must not be, or are not and must."""
     ordinal = crowd.day(day).toordinal()
-    stored = np.array(reader.members(ordinal, ordinal).to_array(), dtype=np.int64)
+    stored = indices_of(reader.members(ordinal, ordinal)).astype(np.int64)
     expected = np.sort(indices[crowd.active[day]])
     if len(expected) and expected[0] < 0:
         unknown = int((expected < 0).sum())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from pyroaring import BitMap
 
+from dpdau.model.bitmaps import indices_of
 from dpdau.pipeline.ports import OUTDATED, Reader, Transaction
 
 __all__ = ["Copied", "copy_store"]
@@ -47,7 +48,7 @@ def copy_store(reader: Reader, transaction: Transaction) -> None:
         reader: of the one.
         transaction: of the other.
     """
-    users = np.array(reader.known_users().to_array(), dtype=np.int64)
+    users = indices_of(reader.known_users()).astype(np.int64)
     for start in range(0, len(users), _AT_ONCE):
         some = users[start : start + _AT_ONCE]
         transaction.adopt_indices(reader.pseudonyms_of(some), some, 0)

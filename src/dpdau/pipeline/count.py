@@ -5,6 +5,7 @@ from datetime import date
 import numpy as np
 from pyroaring import BitMap
 
+from dpdau.model.bitmaps import indices_of
 from dpdau.model.counting import Counting
 from dpdau.model.releases import SketchKind
 from dpdau.pipeline.ports import Reader
@@ -48,5 +49,5 @@ def exported_sketch(reader: Reader, exponent: int, day: date, window_days: int) 
         day: the last day of the window.
         window_days: how many days it has.
     """
-    users = np.array(present_users(reader, day, window_days).to_array(), dtype=np.int64)
+    users = indices_of(present_users(reader, day, window_days)).astype(np.int64)
     return write_compact_theta(reader.pseudonyms_of(users), exponent)

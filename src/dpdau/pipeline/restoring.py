@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from dpdau.model.bitmaps import indices_of
 from dpdau.model.erasures import Erasure
 from dpdau.model.ledger import LedgerRow, verify_chain
 from dpdau.model.releases import SeriesKey
@@ -69,7 +70,7 @@ class Remains:
         series = {key: state for key, state in states.items() if state is not None}
         is_indexed = source_of(reader) is ActivitySource.STORE
         counted = _counted(series.values()) if is_indexed else BitMap()
-        user_indices = np.array(counted.to_array(), dtype=np.int64)
+        user_indices = indices_of(counted).astype(np.int64)
         pseudonyms = reader.pseudonyms_of(user_indices)
         # Those who were erased have a tombstone instead, which keeps their index.
         known = pseudonyms > 0
@@ -188,7 +189,7 @@ def reapply(transaction: Transaction, tombstones: Tombstones, key_check: str | N
     is_former = transaction.meta(KEY_CHECK) != key_check
     named_otherwise = transaction.known_users() if is_former else _outdated(transaction)
     outdated = named_otherwise & indices
-    former = transaction.pseudonyms_of(np.array(outdated.to_array(), dtype=np.int64))
+    former = transaction.pseudonyms_of(indices_of(outdated).astype(np.int64))
     here = transaction.user_indices(tombstones.pseudonyms)
     found = Tombstones(tombstones.pseudonyms, tombstones.erased_on, tombstones.recorded_on, here)
     earlier = transaction.tombstones(tombstones.pseudonyms)
@@ -213,7 +214,7 @@ def _outdated(reader: Reader) -> BitMap:
 
 
 def _among(user_indices: NDArray[np.int64], users: BitMap) -> NDArray[np.bool_]:
-    return np.isin(user_indices, np.array(users.to_array(), dtype=np.int64))
+    return np.isin(user_indices, indices_of(users).astype(np.int64))
 
 
 def _counted(states: Iterable[SeriesState]) -> BitMap:

@@ -7,6 +7,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from dpdau.errors import StoreBusyError
+from dpdau.model.bitmaps import indices_of
 from dpdau.model.calendar import Period
 from dpdau.model.sources import ActivitySource
 from dpdau.pipeline.leaps import LEAP
@@ -101,7 +102,7 @@ def _idle(reader: Reader, users: BitMap) -> BitMap:
 
 
 def _forget(transaction: Transaction, users: BitMap) -> None:
-    pseudonyms = transaction.pseudonyms_of(np.array(users.to_array(), dtype=np.int64))
+    pseudonyms = transaction.pseudonyms_of(indices_of(users).astype(np.int64))
     # Zero for those who were erased in the meantime.
     transaction.forget_users(pseudonyms[pseudonyms > 0])
     transaction.update_members(OUTDATED, BitMap(), users)

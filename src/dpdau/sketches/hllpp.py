@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from dpdau.errors import IncompatibleSketchError
+from dpdau.model.bitmaps import indices_of
 from dpdau.model.counting import CountVariance
 
 __all__ = ["HllppSketch"]
@@ -105,7 +106,7 @@ class HllppSketch:
 
     def add(self, users: BitMap) -> None:
         """Count these users."""
-        indices = np.frombuffer(users.to_array(), dtype=np.uint32)
+        indices = indices_of(users)
         for first in range(0, len(indices), _CHUNK):
             self._insert(indices[first : first + _CHUNK].astype(np.uint64), _USERS)
 
