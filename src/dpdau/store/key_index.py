@@ -24,8 +24,9 @@ NO_SLOT = 2**32 - 1
 _MAX_LEAF_KEYS = 1 << 21
 _MAX_NEWEST_KEYS = 1 << 13
 # The recent keys are a sixteenth of all, and not fewer than this.
-_MIN_RECENT_KEYS = 1 << 17
+_MIN_RECENT_KEYS = 1 << 15
 _RANGE_KEYS = 8
+_PART_KEYS = 1 << 16
 
 _Keys = NDArray[np.uint64]
 _Slots = NDArray[np.uint32]
@@ -49,7 +50,12 @@ class _Directory:
         span = int(self._last - self._first)
         ranges_bits = max(len(keys) // _RANGE_KEYS, 1).bit_length()
         self._shift = np.uint64(max(span.bit_length() - ranges_bits, 0))
-        sizes = np.bincount(self._ranges_of(keys))
+        sizes = np.zeros(int(self._ranges_of(keys[-1:])[0]) + 1, dtype=np.uint32)
+        # A part after another, since for all at once it takes several times their memory.
+        for start in range(0, len(keys), _PART_KEYS):
+            ranges = self._ranges_of(keys[start : start + _PART_KEYS])
+            here = np.bincount(ranges - ranges[0])
+            sizes[ranges[0] : ranges[0] + len(here)] += here.astype(np.uint32)
         self._starts = np.zeros(len(sizes), dtype=np.uint32)
         np.cumsum(sizes[:-1], out=self._starts[1:])
         self._steps = [1 << bit for bit in reversed(range(int(sizes.max()).bit_length()))]

@@ -99,11 +99,12 @@ def test_many_keys_are_divided_into_leaves_and_found(
     held=st.sets(st.integers(0, 2**64 - 1) | keys_of_all_sizes, min_size=1, max_size=300),
     asked=st.lists(st.integers(0, 2**64 - 1) | keys_of_all_sizes),
     range_keys=st.integers(1, 16),
+    part_keys=st.integers(1, 50),
 )
 def test_a_directory_leads_to_each_key_however_unevenly_they_are_spread(
-    held: set[int], asked: list[int], range_keys: int
+    held: set[int], asked: list[int], range_keys: int, part_keys: int
 ) -> None:
-    with mock.patch.object(key_index, "_RANGE_KEYS", range_keys):
+    with mock.patch.multiple(key_index, _RANGE_KEYS=range_keys, _PART_KEYS=part_keys):
         wanted = [*asked, *held]
         found = KeyIndex().put(keys(*held), slots(*range(len(held)))).find(keys(*wanted))
     expected = {key: slot for slot, key in enumerate(held)}
