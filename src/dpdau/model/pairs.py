@@ -36,6 +36,8 @@ PAIR_BITS = np.uint64(55)
 NO_PAIRS: Pairs = np.empty(0, dtype=np.uint64)
 
 _ACTIVE = np.uint64(1)
+# So that the number of each fits beside a pair.
+_MOST_PARTS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +101,14 @@ def changes_of(pairs: Pairs) -> dict[int, Change]:
 
 
 def overlaid(parts: Sequence[Pairs]) -> Pairs:
-    """Several parts as one; where they share a day and user, the last part counts.
-
-    Args:
-        parts: at most 255, so that the number of each fits beside a pair.
-    """
+    """Several parts as one; where they share a day and user, the last part counts."""
     filled = [part for part in parts if len(part)]
     if len(filled) <= 1:
         return filled[0] if filled else NO_PAIRS
     if all(part[-1] | _ACTIVE < other[0] for part, other in pairwise(filled)):
         return np.concatenate(filled)
+    if len(filled) > _MOST_PARTS:
+        return overlaid([overlaid(filled[:_MOST_PARTS]), *filled[_MOST_PARTS:]])
     bits = np.uint64(len(filled).bit_length())
     keys = np.concatenate(
         [

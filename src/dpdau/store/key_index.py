@@ -188,9 +188,8 @@ class KeyIndex:
             here, there = self._leaves[leaf].find(keys[start:end])
             np.copyto(found[start:end], there, where=here)
         for run in (self._recent, self._newest):
-            if len(run.keys):
-                here, there = run.find(keys)
-                np.copyto(found, there, where=here)
+            here, there = run.find(keys)
+            np.copyto(found, there, where=here)
         return np.where(found == NO_SLOT, -1, found.astype(np.int64))
 
     def put(self, keys: _Keys, slots: _Slots | None = None) -> "KeyIndex":

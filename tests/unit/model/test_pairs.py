@@ -1,6 +1,7 @@
 """Pairs against dictionaries."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap
@@ -28,9 +29,10 @@ def test_the_last_of_several_counts(states: list[State]) -> None:
     )
 
 
-def test_there_may_be_as_many_as_is_said() -> None:
+@pytest.mark.parametrize("count", [255, 256, 1_000])
+def test_there_may_be_any_number_of_them(count: int) -> None:
     key = (2**22 - 1, 2**32 - 2)
-    states: list[State] = [{key: number % 2 == 0} for number in range(255)]
+    states: list[State] = [{key: number % 2 == 0} for number in range(count)]
     assert overlaid([as_pairs(state) for state in states]).tolist() == as_pairs(states[-1]).tolist()
 
 

@@ -25,8 +25,6 @@ from dpdau.store.sqlite.snapshot import MAX_DAYS, Snapshot
 
 __all__ = ["SqliteTransaction"]
 
-_MOST_PARTS = 255
-
 
 class SqliteTransaction(SqliteReader, RecordWriter):
     """A view that may also change the file; it sees its own changes."""
@@ -77,8 +75,6 @@ class SqliteTransaction(SqliteReader, RecordWriter):
 
     def update_pairs(self, pairs: Pairs) -> None:
         """Make users active on days, and others not."""
-        if len(self._added) == _MOST_PARTS:
-            self._added = [overlaid(self._added)]
         if len(pairs):
             self._added.append(pairs)
 
